@@ -1,1 +1,2 @@
-export {};
+export * as tf from './tf.js';
+export { backendNames, findBackends, useBackend, type BackendName } from './backends.js';

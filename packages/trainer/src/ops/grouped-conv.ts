@@ -1,0 +1,136 @@
+import type * as tfc from '@tensorflow/tfjs-core';
+import * as tf from '../tf.js';
+import { registerPlainKernel } from './plain-kernel.js';
+import { groupedConv, groupedConvFilterGradient, groupedConvInputGradient } from './grouped-conv-plain.js';
+
+/** Kernel: inputs {@link GroupedConv2DInputs}, attributes {@link GroupedConv2DAttrs} → y `[N, H', W', O]`. */
+export const GroupedConv2D = 'GroupedConv2D';
+/** Kernel: inputs {@link GroupedConv2DInputGradientInputs}, attributes {@link GroupedConv2DInputGradientAttrs} → dx `[N, H, W, I]`. */
+export const GroupedConv2DInputGradient = 'GroupedConv2DInputGradient';
+/** Kernel: inputs {@link GroupedConv2DFilterGradientInputs}, attributes {@link GroupedConv2DFilterGradientAttrs} → `[kh, kw, I/G, O]`. */
+export const GroupedConv2DFilterGradient = 'GroupedConv2DFilterGradient';
+
+/**
+ * A convolution in `groups` equal groups. Group g reads input channels `inputOrder[g·I/G … (g+1)·I/G)` and writes output
+ * channels `outputOrder[g·O/G … (g+1)·O/G)`; null is the identity. Filters are indexed by position, so that the blocks of
+ * a filter `[kh, kw, I/G, O]` are contiguous whatever the orders: column `p` makes output channel `outputOrder[p]`.
+ */
+export interface GroupedConv2DAttrs {
+  readonly strides: readonly [height: number, width: number];
+  /** Zeros around x, in pixels. */
+  readonly padding: readonly [top: number, bottom: number, left: number, right: number];
+  readonly dilations: readonly [height: number, width: number];
+  readonly groups: number;
+  readonly inputOrder: readonly number[] | null;
+  readonly outputOrder: readonly number[] | null;
+}
+
+export interface GroupedConv2DInputs<T = tfc.Tensor> {
+  /** `[N, H, W, I]` */
+  readonly x: T;
+  /** `[kh, kw, I/G, O]` */
+  readonly filter: T;
+}
+
+export interface GroupedConv2DInputGradientInputs<T = tfc.Tensor> {
+  /** `[N, H', W', O]` */
+  readonly dy: T;
+  /** `[kh, kw, I/G, O]` */
+  readonly filter: T;
+}
+
+export interface GroupedConv2DInputGradientAttrs extends GroupedConv2DAttrs {
+  /** `[N, H, W, I]` */
+  readonly inputShape: readonly number[];
+}
+
+export interface GroupedConv2DFilterGradientInputs<T = tfc.Tensor> {
+  /** `[N, H, W, I]` */
+  readonly x: T;
+  /** `[N, H', W', O]` */
+  readonly dy: T;
+}
+
+export interface GroupedConv2DFilterGradientAttrs extends GroupedConv2DAttrs {
+  /** `[kh, kw, I/G, O]` */
+  readonly filterShape: readonly number[];
+  /** `[G]`: output group g is paired with input group `inputGroups[g]`, not necessarily a permutation; null: with its own. */
+  readonly inputGroups: readonly number[] | null;
+}
+
+/** Rows and columns of a convolution's output. */
+export function convOutputSize(
+  [height, width]: readonly [number, number],
+  [kernelHeight, kernelWidth]: readonly [number, number],
+  { strides, padding, dilations }: Pick<GroupedConv2DAttrs, 'strides' | 'padding' | 'dilations'>,
+): [number, number] {
+  const size = (length: number, kernel: number, before: number, after: number, stride: number, dilation: number) =>
+    Math.floor((length + before + after - dilation * (kernel - 1) - 1) / stride) + 1;
+  return [
+    size(height, kernelHeight, padding[0], padding[1], strides[0], dilations[0]),
+    size(width, kernelWidth, padding[2], padding[3], strides[1], dilations[1]),
+  ];
+}
+
+/** x `[N, H, W, I]`, filter `[kh, kw, I/G, O]` → `[N, H', W', O]`; differentiable in both. */
+export function groupedConv2d(x: tfc.Tensor4D, filter: tfc.Tensor4D, attrs: GroupedConv2DAttrs): tfc.Tensor4D {
+  return tf.engine().runKernel(GroupedConv2D, { x, filter }, attributes(attrs));
+}
+
+/** Gradient of {@link groupedConv2d} in x: dy `[N, H', W', O]` → `[N, H, W, I]`. */
+export function groupedConv2dInputGradient(
+  dy: tfc.Tensor4D,
+  filter: tfc.Tensor4D,
+  attrs: GroupedConv2DInputGradientAttrs,
+): tfc.Tensor4D {
+  return tf.engine().runKernel(GroupedConv2DInputGradient, { dy, filter }, attributes(attrs));
+}
+
+/** Gradient of {@link groupedConv2d} in the filter, or the same product between other pairs of groups: → `[kh, kw, I/G, O]`. */
+export function groupedConv2dFilterGradient(
+  x: tfc.Tensor4D,
+  dy: tfc.Tensor4D,
+  attrs: GroupedConv2DFilterGradientAttrs,
+): tfc.Tensor4D {
+  return tf.engine().runKernel(GroupedConv2DFilterGradient, { x, dy }, attributes(attrs));
+}
+
+/** tfjs's attribute type knows neither null nor readonly; kernels get the object as it is. */
+function attributes(attrs: GroupedConv2DAttrs): tfc.NamedAttrMap {
+  return attrs as unknown as tfc.NamedAttrMap;
+}
+
+tf.registerGradient({
+  kernelName: GroupedConv2D,
+  inputsToSave: ['x', 'filter'],
+  gradFunc: (dy, saved, attrs) => {
+    const [x, filter] = saved as [tfc.Tensor4D, tfc.Tensor4D];
+    const conv = attrs as unknown as GroupedConv2DAttrs;
+    const gradient = dy as tfc.Tensor4D;
+    return {
+      x: () => groupedConv2dInputGradient(gradient, filter, { ...conv, inputShape: x.shape }),
+      filter: () => groupedConv2dFilterGradient(x, gradient, { ...conv, filterShape: filter.shape, inputGroups: null }),
+    };
+  },
+});
+
+registerPlainKernel<GroupedConv2DInputs<tfc.TensorInfo>, GroupedConv2DAttrs>(
+  GroupedConv2D,
+  ({ x, filter }, attrs, { read, write }) => {
+    const [height, width] = convOutputSize([x.shape[1]!, x.shape[2]!], [filter.shape[0]!, filter.shape[1]!], attrs);
+    const shape = [x.shape[0]!, height, width, filter.shape[3]!];
+    return write(groupedConv(read(x), x.shape, read(filter), filter.shape, shape, attrs), shape);
+  },
+);
+
+registerPlainKernel<GroupedConv2DInputGradientInputs<tfc.TensorInfo>, GroupedConv2DInputGradientAttrs>(
+  GroupedConv2DInputGradient,
+  ({ dy, filter }, attrs, { read, write }) =>
+    write(groupedConvInputGradient(read(dy), dy.shape, read(filter), filter.shape, attrs), attrs.inputShape),
+);
+
+registerPlainKernel<GroupedConv2DFilterGradientInputs<tfc.TensorInfo>, GroupedConv2DFilterGradientAttrs>(
+  GroupedConv2DFilterGradient,
+  ({ x, dy }, attrs, { read, write }) =>
+    write(groupedConvFilterGradient(read(x), x.shape, read(dy), dy.shape, attrs), attrs.filterShape),
+);
