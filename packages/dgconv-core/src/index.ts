@@ -1,8 +1,71 @@
-export * from './errors.js';
-export type * from './grouping/grouping.js';
-export type * from './grouping/mask.js';
-export type * from './grouping/permutation.js';
-export type * from './graph/graph.js';
-export type * from './graph/ops.js';
-export type * from './graph/connectivity.js';
-export type * from './graph/weights.js';
+export {
+  CheckFailedError,
+  DgconvError,
+  type ErrorCode,
+  InvalidInputError,
+  UnsupportedError,
+  UsageError,
+} from './errors.js';
+export { assignmentMask, hardAssignment } from './grouping/assignment.js';
+export { budgetConnections } from './grouping/budget.js';
+export { gateComplexity } from './grouping/complexity.js';
+export {
+  type GateFactor,
+  gateCount,
+  gateFactors,
+  greatestCommonDivisor,
+  hardFactors,
+  hardGates,
+  primeFactors,
+} from './grouping/gates.js';
+export type {
+  DenseGrouping,
+  EqualGrouping,
+  GroupBlock,
+  Grouping,
+  SharedInputsGrouping,
+  SharedOutputsGrouping,
+  UnequalGrouping,
+  UnstructuredGrouping,
+} from './grouping/grouping.js';
+export { groupIds, groupingFromGates, kroneckerMask } from './grouping/kronecker.js';
+export { Mask, type MaskJson } from './grouping/mask.js';
+export {
+  channelShuffle,
+  checkPermutation,
+  composePermutations,
+  type DigitPermutation,
+  digitPermutation,
+  identityPermutation,
+  invertPermutation,
+  isIdentityPermutation,
+  type Permutation,
+  recogniseChannelShuffle,
+  recogniseDigitPermutation,
+} from './grouping/permutation.js';
+export { recogniseGrouping, reorderGrouping } from './grouping/recognise.js';
+export { blocksOf, connectionsOf, inputsOf, maskOf, supportsOf } from './grouping/supports.js';
+export type { Connectivity, LearnedConnectivity, MaskedConnectivity } from './graph/connectivity.js';
+export type {
+  Graph,
+  GraphInput,
+  GraphMetadata,
+  GraphOutput,
+  Layout,
+  Node,
+  NodeOf,
+  Preprocessing,
+} from './graph/graph.js';
+export type {
+  Activation,
+  ActivationFunction,
+  AttrsByOp,
+  BinaryFunction,
+  OpKind,
+  OpTable,
+  Padding,
+  Shape,
+  WeightsByOp,
+  Window,
+} from './graph/ops.js';
+export type { Model, Weight, WeightSource } from './graph/weights.js';
