@@ -1,0 +1,4 @@
+export * from './runtime.js';
+export { elementCount, feedsInOrder } from './feeds.js';
+export { ortRuntime } from './ort.js';
+export { litertRuntime } from './litert.js';
