@@ -1,0 +1,47 @@
+// Compiled once for each instruction set of sources.json, with -DDGC_ISA=<name> -DDGC_ISA_<name> and its machine flags.
+#include "conv_reference.h"
+#include "data_movement.h"
+#include "elementwise.h"
+#include "kernel_api.h"
+#include "matmul.h"
+#include "pool.h"
+#include "reduce.h"
+#include "resize.h"
+#include "softmax.h"
+
+#define DGC_TEXT_(x) #x
+#define DGC_TEXT(x) DGC_TEXT_(x)
+#define DGC_JOIN_(a, b) a##b
+#define DGC_JOIN(a, b) DGC_JOIN_(a, b)
+#define DGC_NAME(op, tile) "dgc_f32_" #op "_ukernel_" #tile "__" DGC_TEXT(DGC_ISA)
+
+#define DGC_BEGIN(op, type) constexpr type k_##op[] = {
+#define DGC_END(op) \
+  }                 \
+  ;
+#define DGC_CONV(op, tile, implementation)                                                              \
+  {DGC_NAME(op, tile),            implementation::supports,   implementation::packed_bytes, implementation::pack, \
+   implementation::scratch_bytes, implementation::work_items, implementation::run},
+#define DGC_KERNEL(op, tile, implementation) \
+  {DGC_NAME(op, tile), implementation::supports, implementation::scratch_bytes, implementation::work_items, implementation::run},
+
+namespace dgc {
+namespace {
+
+#include "kernels.inc"
+
+template <typename Kernel, int kCount>
+constexpr KernelList<Kernel> list(const Kernel (&items)[kCount]) {
+  return {items, kCount};
+}
+
+constexpr KernelTable kTable = {
+    DGC_TEXT(DGC_ISA), kLanes,           list(k_conv2d),     list(k_conv2d_transpose), list(k_matmul),
+    list(k_pool),      list(k_resize),   list(k_softmax),    list(k_binary),           list(k_activation),
+    list(k_channelwise), list(k_reduce), list(k_copy),       list(k_pad),              list(k_take),
+};
+
+}  // namespace
+}  // namespace dgc
+
+extern "C" const dgc::KernelTable* DGC_JOIN(dgc_kernels_, DGC_ISA)(void) { return &dgc::kTable; }

@@ -1,0 +1,209 @@
+// The vector type of the instruction set being compiled and the few operations that GCC's and Clang's vector extensions
+// lack. Included once per instruction set, inside of an anonymous namespace: nothing here reaches the linker.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(DGC_ISA_avx512f) || defined(DGC_ISA_avx2) || defined(DGC_ISA_sse41)
+#include <immintrin.h>
+#elif defined(DGC_ISA_neon)
+#include <arm_neon.h>
+#elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
+#include <wasm_simd128.h>
+#endif
+
+#if defined(DGC_ISA_avx512f)
+#define DGC_LANES 16
+#elif defined(DGC_ISA_avx2)
+#define DGC_LANES 8
+#elif defined(DGC_ISA_scalar)
+#define DGC_LANES 1
+#else
+#define DGC_LANES 4
+#endif
+
+#define DGC_INLINE inline __attribute__((always_inline))
+#define DGC_NOINLINE __attribute__((noinline))
+#ifdef __clang__
+#define DGC_UNROLL _Pragma("clang loop unroll(full)")
+#define DGC_ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define DGC_UNROLL _Pragma("GCC unroll 64")
+#define DGC_ROLLED _Pragma("GCC unroll 1")
+#endif
+
+namespace dgc {
+namespace {
+
+constexpr int kLanes = DGC_LANES;
+
+#if DGC_LANES == 1
+typedef float V;
+typedef int32_t VI;
+#else
+typedef float V __attribute__((vector_size(DGC_LANES * 4)));
+typedef int32_t VI __attribute__((vector_size(DGC_LANES * 4)));
+#endif
+// The same for loads and stores at addresses aligned to 4 bytes only.
+#if DGC_LANES == 1
+typedef float VUnaligned;
+#else
+typedef float VUnaligned __attribute__((vector_size(DGC_LANES * 4), aligned(4), may_alias));
+#endif
+
+DGC_INLINE V load(const float* p) { return *(const VUnaligned*)p; }
+DGC_INLINE void store(float* p, V v) { *(VUnaligned*)p = v; }
+
+DGC_INLINE V splat(float x) {
+#if DGC_LANES == 1
+  return x;
+#elif defined(DGC_ISA_avx512f)
+  return (V)_mm512_set1_ps(x);
+#elif defined(DGC_ISA_avx2)
+  return (V)_mm256_set1_ps(x);
+#else
+  return V{x, x, x, x};
+#endif
+}
+
+DGC_INLINE VI splat_int(int32_t x) { return (VI){} + x; }
+
+// The first `count` lanes, the others 0; 0 < count <= kLanes. Reads nothing behind them.
+DGC_INLINE V load_partial(const float* p, int64_t count) {
+#if defined(DGC_ISA_avx512f)
+  return (V)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif DGC_LANES == 1
+  (void)count;
+  return *p;
+#else
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; i++) lanes[i] = p[i];
+  return load(lanes);
+#endif
+}
+
+DGC_INLINE void store_partial(float* p, V v, int64_t count) {
+#if defined(DGC_ISA_avx512f)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+#elif DGC_LANES == 1
+  (void)count;
+  *p = v;
+#else
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int64_t i = 0; i < count; i++) p[i] = lanes[i];
+#endif
+}
+
+// a * b + c, in one rounding where the instruction set has it.
+DGC_INLINE V multiply_add(V a, V b, V c) {
+#if defined(DGC_ISA_avx512f)
+  return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(DGC_ISA_avx2)
+  return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(DGC_ISA_neon)
+  return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(DGC_ISA_wasmrelaxed)
+  return (V)__builtin_wasm_relaxed_madd_f32x4(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// Both let a NaN in `x` through, so that activations do not hide it.
+DGC_INLINE V at_least(V x, V limit) {
+#if defined(DGC_ISA_avx512f)
+  return (V)_mm512_max_ps((__m512)limit, (__m512)x);
+#elif defined(DGC_ISA_avx2)
+  return (V)_mm256_max_ps((__m256)limit, (__m256)x);
+#elif defined(DGC_ISA_sse41)
+  return (V)_mm_max_ps((__m128)limit, (__m128)x);
+#elif defined(DGC_ISA_neon)
+  return (V)vmaxq_f32((float32x4_t)x, (float32x4_t)limit);
+#elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
+  return (V)__builtin_wasm_pmax_f32x4(x, limit);
+#else
+  return limit > x ? limit : x;
+#endif
+}
+DGC_INLINE V at_most(V x, V limit) {
+#if defined(DGC_ISA_avx512f)
+  return (V)_mm512_min_ps((__m512)limit, (__m512)x);
+#elif defined(DGC_ISA_avx2)
+  return (V)_mm256_min_ps((__m256)limit, (__m256)x);
+#elif defined(DGC_ISA_sse41)
+  return (V)_mm_min_ps((__m128)limit, (__m128)x);
+#elif defined(DGC_ISA_neon)
+  return (V)vminq_f32((float32x4_t)x, (float32x4_t)limit);
+#elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
+  return (V)__builtin_wasm_pmin_f32x4(x, limit);
+#else
+  return limit < x ? limit : x;
+#endif
+}
+
+DGC_INLINE V square_root(V x) {
+#if defined(DGC_ISA_avx512f)
+  return (V)_mm512_sqrt_ps((__m512)x);
+#elif defined(DGC_ISA_avx2)
+  return (V)_mm256_sqrt_ps((__m256)x);
+#elif defined(DGC_ISA_sse41)
+  return (V)_mm_sqrt_ps((__m128)x);
+#elif defined(DGC_ISA_neon)
+  return (V)vsqrtq_f32((float32x4_t)x);
+#elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
+  return (V)wasm_f32x4_sqrt((v128_t)x);
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
+
+DGC_INLINE V round_down(V x) {
+#if defined(DGC_ISA_avx512f)
+  return (V)_mm512_roundscale_ps((__m512)x, 0x09);
+#elif defined(DGC_ISA_avx2)
+  return (V)_mm256_floor_ps((__m256)x);
+#elif defined(DGC_ISA_sse41)
+  return (V)_mm_floor_ps((__m128)x);
+#elif defined(DGC_ISA_neon)
+  return (V)vrndmq_f32((float32x4_t)x);
+#elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
+  return (V)wasm_f32x4_floor((v128_t)x);
+#else
+  // Floats of 2^23 and more are whole; NaN and infinities fail the comparison too.
+  if (!(x > -8388608.0f && x < 8388608.0f)) return x;
+  const float whole = (float)(int32_t)x;
+  return __builtin_copysignf(whole > x ? whole - 1.0f : whole, x);
+#endif
+}
+
+DGC_INLINE V absolute(V x) { return __builtin_bit_cast(V, __builtin_bit_cast(VI, x) & splat_int(0x7fffffff)); }
+
+DGC_INLINE VI to_int(V x) {
+#if DGC_LANES == 1
+  return (int32_t)x;
+#else
+  return __builtin_convertvector(x, VI);
+#endif
+}
+
+DGC_INLINE V to_float(VI x) {
+#if DGC_LANES == 1
+  return (float)x;
+#else
+  return __builtin_convertvector(x, V);
+#endif
+}
+
+DGC_INLINE float lane_of(V v, int lane) {
+#if DGC_LANES == 1
+  (void)lane;
+  return v;
+#else
+  return v[lane];
+#endif
+}
+
+}  // namespace
+}  // namespace dgc
