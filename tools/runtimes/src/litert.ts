@@ -121,6 +121,14 @@ export const litertRuntime: Runtime = {
           }),
         );
       },
+      bind(feeds) {
+        const tensors = feedsInOrder(inputs, feeds).map((data, index) =>
+          Tensor.fromTypedArray(data, inputs[index]!.shape),
+        );
+        return async () => {
+          for (const tensor of await model.run(tensors)) tensor.delete();
+        };
+      },
       dispose() {
         model.delete();
         return Promise.resolve();

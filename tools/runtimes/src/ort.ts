@@ -1,6 +1,6 @@
 import { InvalidInputError } from '@dgconv/core';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
-import { feedsInOrder } from './feeds.js';
+import { elementCount, feedsInOrder } from './feeds.js';
 import type { Runtime, RuntimeTensor, TensorSpec } from './runtime.js';
 
 interface OnnxRuntime {
@@ -64,21 +64,30 @@ export const ortRuntime: Runtime = {
     }
     const inputs = specsOf(session.inputMetadata);
     const outputs = specsOf(session.outputMetadata);
+    const toTensors = (feeds: Readonly<Record<string, Float32Array>>) => {
+      const arrays = feedsInOrder(inputs, feeds);
+      return Object.fromEntries(
+        inputs.map(({ name, shape }, index) => [name, new Tensor('float32', arrays[index]!, shape)]),
+      );
+    };
     return {
       inputs,
       outputs,
       async run(feeds) {
-        const arrays = feedsInOrder(inputs, feeds);
-        const tensors = Object.fromEntries(
-          inputs.map(({ name, shape }, index) => [name, new Tensor('float32', arrays[index]!, shape)]),
-        );
-        const results = await session.run(tensors);
+        const results = await session.run(toTensors(feeds));
         return Object.fromEntries(
           outputs.map(({ name }): [string, RuntimeTensor] => {
             const value = results[name]!;
             return [name, { shape: value.dims, data: value.data as Float32Array }];
           }),
         );
+      },
+      bind(feeds) {
+        const tensors = toTensors(feeds);
+        const results = Object.fromEntries(
+          outputs.map(({ name, shape }) => [name, new Tensor('float32', new Float32Array(elementCount(shape)), shape)]),
+        );
+        return async () => void (await session.run(tensors, results));
       },
       dispose: () => session.release(),
     };

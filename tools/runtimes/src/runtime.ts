@@ -34,6 +34,8 @@ export interface RuntimeSession {
   readonly outputs: readonly TensorSpec[];
   /** @throws {InvalidInputError} if an input is missing or its length does not fit its shape. */
   run(feeds: Readonly<Record<string, Float32Array>>): Promise<Record<string, RuntimeTensor>>;
+  /** One run with inputs and outputs bound once, for timing: neither side pays for fresh buffers. */
+  bind(feeds: Readonly<Record<string, Float32Array>>): () => Promise<void> | void;
   dispose(): Promise<void>;
 }
 
