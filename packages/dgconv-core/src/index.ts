@@ -28,6 +28,8 @@ export type {
   UnequalGrouping,
   UnstructuredGrouping,
 } from './grouping/grouping.js';
+export { contiguousGrouping } from './grouping/contiguous.js';
+export { gatesOfGrouping } from './grouping/gates-of-grouping.js';
 export { groupIds, groupingFromGates, kroneckerMask } from './grouping/kronecker.js';
 export { Mask, type MaskJson } from './grouping/mask.js';
 export {
@@ -45,6 +47,7 @@ export {
 } from './grouping/permutation.js';
 export { recogniseGrouping, reorderGrouping } from './grouping/recognise.js';
 export { blocksOf, connectionsOf, inputsOf, maskOf, supportsOf } from './grouping/supports.js';
+export { type ConvOptions, GraphBuilder, type PoolOptions } from './graph/builder.js';
 export type { Connectivity, LearnedConnectivity, MaskedConnectivity } from './graph/connectivity.js';
 export type {
   Graph,
@@ -56,6 +59,7 @@ export type {
   NodeOf,
   Preprocessing,
 } from './graph/graph.js';
+export { learnGroups, type LearnGroupsOptions } from './graph/learn-groups.js';
 export type {
   Activation,
   ActivationFunction,
@@ -69,3 +73,8 @@ export type {
   Window,
 } from './graph/ops.js';
 export type { Model, Weight, WeightSource } from './graph/weights.js';
+export { RandomSource, type RandomState } from './random.js';
+export { graphFromArchConfig } from './zoo/arch-config.js';
+export type { ZooOptions } from './zoo/fields.js';
+export { initialWeights } from './zoo/initial-weights.js';
+export { zooGraph, zooNames } from './zoo/registry.js';

@@ -1,0 +1,32 @@
+import type { Graph } from '../graph/graph.js';
+import { Fields, isObject, type ZooOptions } from './fields.js';
+import { gResNetFromConfig, resNetFromConfig } from './resnet-config.js';
+
+/** The families that an architecture file may name. */
+const families = {
+  resnet: resNetFromConfig,
+  g_resnet: gResNetFromConfig,
+} satisfies Record<string, (fields: Fields, options: ZooOptions) => Graph>;
+
+type Family = keyof typeof families;
+
+/**
+ * Fields that only one family has and that its files always have. Files with `block` but no family are taken for the public
+ * G-ResNet's, which says nothing else of itself; a plain ResNet says `"family": "resnet"`.
+ */
+const tellingField: Readonly<Record<string, Family>> = { block: 'g_resnet' };
+
+/**
+ * The network that an architecture file describes: an object with `family` and its fields, or one that holds such an object as
+ * `arch` (as `../shared/reference/*.json` do). Values of `options` go before those of the file.
+ * @throws {InvalidInputError} with field, value and rule if something is wrong, or if the input size is not known.
+ */
+export function graphFromArchConfig(config: unknown, options: ZooOptions = {}): Graph {
+  const isWrapped = isObject(config) && isObject(config['arch']) && !Object.hasOwn(config, 'family');
+  const architecture = isWrapped ? config['arch'] : config;
+  const fields = new Fields(architecture, isWrapped ? '"arch" of the architecture file' : 'the architecture file');
+  const names = Object.keys(families) as Family[];
+  const inferred = Object.keys(tellingField).find((field) => fields.has(field));
+  const family = fields.choice('family', names, inferred === undefined ? undefined : tellingField[inferred]);
+  return families[family](fields, options);
+}

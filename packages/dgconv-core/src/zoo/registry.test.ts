@@ -1,0 +1,125 @@
+import test from 'ava';
+import { InvalidInputError, UsageError } from '../errors.js';
+import { budgetConnections } from '../grouping/budget.js';
+import type { Graph } from '../graph/graph.js';
+import { graphFromArchConfig } from './arch-config.js';
+import { initialWeights } from './initial-weights.js';
+import { zooGraph, zooNames } from './registry.js';
+
+function learnedChannels(graph: Graph): number[] {
+  return graph.nodes.flatMap((node) =>
+    node.op === 'conv2d' && node.attrs.connectivity.kind === 'learned' ? [node.attrs.connectivity.channelsIn] : [],
+  );
+}
+
+test('every network of the zoo can be made, and no value is used before it exists', (t) => {
+  for (const name of zooNames) {
+    const graph = zooGraph(name);
+    const values = new Set(graph.inputs.map((input) => input.name));
+    for (const node of graph.nodes) {
+      for (const input of node.inputs) t.true(values.has(input), `${name}: ${node.id} ← ${input}`);
+      t.false(values.has(node.id), `${name}: ${node.id} twice`);
+      values.add(node.id);
+    }
+    t.true(values.has(graph.outputs[0]!.value));
+    t.is(graph.metadata.name, name);
+  }
+});
+
+test('the budgets of the G-ResNeXts with b = 32 are the published ones', (t) => {
+  t.is(budgetConnections(learnedChannels(zooGraph('g_resnext50')), 32), 157_184);
+  t.is(budgetConnections(learnedChannels(zooGraph('g_resnext101')), 32), 1_185_792);
+});
+
+test('a G-ResNet is named as in the public repository', (t) => {
+  const arch = { block: 'Bottleneck', layers: [1, 1, 1, 1], groups: 8, width_per_group: 4, num_classes: 10 };
+  const graph = graphFromArchConfig({ source: 'a reference file', arch }, { inputSize: [32, 32] });
+  const names = [...initialWeights(graph, 0)].map(([name, { shape }]) => `${name} ${shape.join('x')}`);
+  for (const expected of [
+    'conv1.weight 64x3x7x7',
+    'bn1.running_var 64',
+    'layer1.0.conv2.gate 5',
+    'layer1.0.conv2.conv.weight 32x32x3x3',
+    'layer4.0.conv2.gate 8',
+    'layer4.0.downsample.0.weight 2048x1024x1x1',
+    'layer4.0.downsample.1.weight 2048',
+    'fc.weight 10x2048',
+    'fc.bias 10',
+  ]) {
+    t.true(names.includes(expected), expected);
+  }
+});
+
+test('first weights depend on the seed alone', (t) => {
+  const graph = zooGraph('g_resnet_mnist');
+  t.deepEqual(initialWeights(graph, 5), initialWeights(graph, 5));
+  t.notDeepEqual(initialWeights(graph, 5).get('conv1.weight'), initialWeights(graph, 6).get('conv1.weight'));
+  const gates = [...initialWeights(graph, 5).get('layer1.0.conv2.gate')!.data];
+  t.true(gates.every((gate) => Math.abs(gate) === Math.fround(1e-8)));
+});
+
+test('a model that is not there is wrong usage', (t) => {
+  t.throws(() => zooGraph('resnet5'), {
+    instanceOf: UsageError,
+    message: /^there is no model 'resnet5': the zoo has resnet50, /,
+  });
+});
+
+const tiny = {
+  family: 'g_resnet',
+  block: 'Bottleneck',
+  layers: [1, 1],
+  groups: 8,
+  width_per_group: 4,
+  input_size: [32, 32],
+};
+
+for (const [title, config, message] of [
+  ['no object', [], 'the architecture file is []: it must be a JSON object'],
+  ['no family', {}, /^"family" is missing in the architecture file: it must be one of "resnet", "g_resnet"/],
+  ['an unknown family', { family: 'vgg' }, /^"family" in the architecture file is "vgg": it must be one of /],
+  [
+    'a wrong block',
+    { ...tiny, block: 'Block' },
+    '"block" in the architecture file is "Block": it must be one of "BasicBlock", "Bottleneck"',
+  ],
+  [
+    'a negative count',
+    { ...tiny, layers: [1, -1] },
+    '"layers" in the architecture file is [1,-1]: it must be a list of 1 to 64 integers from 1 to 65536',
+  ],
+  [
+    'too many layers',
+    { ...tiny, layers: [60000, 1] },
+    '"layers" in the architecture file is [60000,1]: it must be a list of positive integers with a sum of at most 1024',
+  ],
+  [
+    'a field that does not exist',
+    { ...tiny, width: 4 },
+    /^"width" in the architecture file is not a field of this family: its fields are "family", "block", "layers", /,
+  ],
+  [
+    'no input size',
+    { ...tiny, input_size: undefined },
+    'the height and width of the input are not known: a model file may say them, or "input_size": [H, W] in the architecture file, or --input-shape C,H,W',
+  ],
+  [
+    'no width left',
+    { ...tiny, width_per_group: 1, planes: [8, 8] },
+    "convolution 'layer1.0.conv1' would have 0 output channels: it needs at least one",
+  ],
+  [
+    'groups that do not divide',
+    { ...tiny, family: 'resnet', block: 'BasicBlock', groups: 7 },
+    "convolution 'layer1.0.conv1': 64 input and 64 output channels cannot be split into 7 groups: both must be multiples of the number of groups",
+  ],
+  [
+    'a stem with a wrong field',
+    { ...tiny, stem: { channels: 'many' } },
+    '"channels" in "stem" in the architecture file is "many": it must be an integer from 1 to 65536',
+  ],
+] as const) {
+  test(`an architecture file with ${title} is refused in one sentence`, (t) => {
+    t.throws(() => graphFromArchConfig(config), { instanceOf: InvalidInputError, message });
+  });
+}

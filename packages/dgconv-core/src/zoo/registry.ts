@@ -1,0 +1,64 @@
+import { UsageError } from '../errors.js';
+import type { Graph } from '../graph/graph.js';
+import { graphFromArchConfig } from './arch-config.js';
+import type { ZooOptions } from './fields.js';
+
+const imageNet = { input_size: [224, 224] };
+const mnist = { input_size: [28, 28], input_channels: 1, num_classes: 10 };
+const cifar = { input_size: [32, 32], num_classes: 10 };
+
+const bottlenecks50 = { block: 'Bottleneck', layers: [3, 4, 6, 3] };
+const bottlenecks101 = { block: 'Bottleneck', layers: [3, 4, 23, 3] };
+
+/** MNIST: 28² pixels become 7² before the first stage, whose 3×3 convolutions are 32, then 64 wide. */
+const mnistBottlenecks = {
+  ...mnist,
+  block: 'Bottleneck',
+  layers: [2, 2],
+  planes: [16, 32],
+  groups: 32,
+  width_per_group: 4,
+  stem: { channels: 16, kernel_size: 3, stride: 2, max_pool: true },
+};
+const cifarBottlenecks = {
+  ...cifar,
+  block: 'Bottleneck',
+  layers: [2, 2, 2],
+  planes: [16, 32, 64],
+  groups: 32,
+  width_per_group: 4,
+  stem: { channels: 16, kernel_size: 3 },
+};
+
+/** Every network of the zoo, as the architecture file that describes it. */
+const zoo: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  resnet50: { family: 'resnet', ...imageNet, ...bottlenecks50 },
+  resnet101: { family: 'resnet', ...imageNet, ...bottlenecks101 },
+  resnext50_32x4d: { family: 'resnet', ...imageNet, ...bottlenecks50, groups: 32, width_per_group: 4 },
+  resnext101_32x4d: { family: 'resnet', ...imageNet, ...bottlenecks101, groups: 32, width_per_group: 4 },
+  resnext101_32x8d: { family: 'resnet', ...imageNet, ...bottlenecks101, groups: 32, width_per_group: 8 },
+  g_resnext50: { family: 'g_resnet', ...imageNet, ...bottlenecks50, groups: 32, width_per_group: 4 },
+  g_resnext101: { family: 'g_resnet', ...imageNet, ...bottlenecks101, groups: 32, width_per_group: 8 },
+  resnet_mnist: { family: 'resnet', ...mnistBottlenecks, groups: 1, width_per_group: 128 },
+  resnext_mnist: { family: 'resnet', ...mnistBottlenecks },
+  g_resnet_mnist: { family: 'g_resnet', ...mnistBottlenecks },
+  resnet_cifar: { family: 'resnet', ...cifarBottlenecks, groups: 1, width_per_group: 128 },
+  resnext_cifar: { family: 'resnet', ...cifarBottlenecks },
+  g_resnet_cifar: { family: 'g_resnet', ...cifarBottlenecks },
+};
+
+/** Names of the networks that {@link zooGraph} knows. */
+export const zooNames: readonly string[] = Object.keys(zoo);
+
+/**
+ * A network of the zoo, without weights: {@link initialWeights} makes some, a public checkpoint binds by its names.
+ * @throws {UsageError} if there is no network of that name.
+ * @throws {InvalidInputError} if the network does not work with the input size.
+ */
+export function zooGraph(name: string, options: Omit<ZooOptions, 'name'> = {}): Graph {
+  const architecture = Object.hasOwn(zoo, name) ? zoo[name] : undefined;
+  if (architecture === undefined) {
+    throw new UsageError(`there is no model '${name}': the zoo has ${zooNames.join(', ')}`);
+  }
+  return graphFromArchConfig(architecture, { ...options, name });
+}
