@@ -1,1 +1,3 @@
-export {};
+export { type ModelSummary, renderComparison } from './comparison.js';
+export { renderRunReport } from './run-report.js';
+export type * from './report-data.js';
