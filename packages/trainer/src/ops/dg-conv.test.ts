@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
+import { gateFactors } from '@dgconv/core';
 import type * as tfc from '@tensorflow/tfjs-core';
 import { findBackends, useBackend } from '../backends.js';
 import * as tf from '../tf.js';
 import { dgConv2d } from './dg-conv.js';
-import { gateFactors } from './gate-structure.js';
 
 const { available } = await findBackends();
 const goldenFile = new URL('../../../../../../shared/reference/dgconv_pytorch.json', import.meta.url);
@@ -67,8 +67,8 @@ for (const backend of available) {
     tf.tidy(() => {
       const x = tf.zeros<tfc.Rank.R4>([1, 3, 3, 4]);
       const kernel = tf.zeros<tfc.Rank.R4>([1, 1, 4, 6]);
-      t.throws(() => dgConv2d(x, kernel, tf.tensor1d([NaN])), { name: 'InvalidInputError', message: /Gate 0 is NaN/ });
-      t.throws(() => dgConv2d(x, kernel, tf.tensor1d([1, 1])), { message: /2 gates do not fit 4 input and 6 output/ });
+      t.throws(() => dgConv2d(x, kernel, tf.tensor1d([NaN])), { name: 'InvalidInputError', message: /gate 0 is NaN/ });
+      t.throws(() => dgConv2d(x, kernel, tf.tensor1d([1, 1])), { message: /2 gates do not fit 4 → 6 channels/ });
     });
   });
 }

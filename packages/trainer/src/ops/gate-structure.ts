@@ -1,6 +1,6 @@
-import { InvalidInputError } from '@dgconv/core';
+import { type GateFactor, groupingFromGates, hardFactors, isIdentityPermutation } from '@dgconv/core';
 
-/** One gate's pairs: which compact products make up `∂L/∂g` (design §3, the J - I factor at its place). */
+/** One gate's pairs: which compact products make up `∂L/∂g` (the J - I factor at its place). */
 export type GateTerm =
   /** Off: products between each output group and its partner input groups, one `[G]` list a partner. */
   | { readonly on: false; readonly partners: readonly (readonly number[])[] }
@@ -21,107 +21,59 @@ const structures = new Map<string, GateStructure>();
 /** Enough for every layer of a deep network while its gates wander; a full cache starts over. */
 const cachedStructures = 4096;
 
-/** Prime factors of gcd(channelsOut, channelsIn), ascending: one gate each, the first is the outermost Kronecker factor. */
-export function gateFactors(channelsOut: number, channelsIn: number): number[] {
-  let [a, b] = [channelsOut, channelsIn];
-  while (b > 0) [a, b] = [b, a % b];
-  const factors: number[] = [];
-  for (let rest = a, prime = 2; rest > 1;) {
-    if (rest % prime === 0) {
-      factors.push(prime);
-      rest /= prime;
-    } else prime = prime * prime > rest ? rest : prime + 1;
-  }
-  return factors;
-}
-
 /**
  * The groups of `U = U_0 ⊗ … ⊗ U_{K-1} ⊗ 1`, hard gate k on iff `gates[k] > 0`, and the products that each gate's exact
  * gradient needs. Equal gates give the same object, so that engines can keep what they derive from its lists.
- * @param gates - `[K]`, one for each of {@link gateFactors}.
+ * @param gates - `[K]`, one for each of core's `gateFactors`.
  * @throws {InvalidInputError} if there are not K gates or one is NaN.
  * @see Zhang et al. 2019, arXiv:1908.05867, Eq. 5-7; any channel counts are ours
  */
 export function gateStructure(gates: ArrayLike<number>, channelsOut: number, channelsIn: number): GateStructure {
-  const factors = gateFactors(channelsOut, channelsIn);
-  if (gates.length !== factors.length) {
-    throw new InvalidInputError(
-      `${gates.length} gates do not fit ${channelsIn} input and ${channelsOut} output channels: these need ${factors.length}, ` +
-        `one for each prime factor of their greatest common divisor.`,
-    );
+  const factors = hardFactors(gates, channelsOut, channelsIn);
+  const key = `${channelsOut},${channelsIn},${factors.map(({ isMerge }) => Number(isMerge)).join('')}`;
+  let structure = structures.get(key);
+  if (!structure) {
+    structure = build(factors, gates, channelsOut, channelsIn);
+    if (structures.size >= cachedStructures) structures.clear();
+    structures.set(key, structure);
   }
-  const on = Array.from(gates, (gate, index) => {
-    if (Number.isNaN(gate))
-      throw new InvalidInputError(`Gate ${index} is NaN: training diverged, or the file is damaged.`);
-    return gate > 0;
-  });
-  const key = `${channelsOut},${channelsIn},${on.map(Number).join('')}`;
-  const known = structures.get(key);
-  if (known) return known;
-  if (structures.size >= cachedStructures) structures.clear();
-  const structure = build(factors, on, channelsOut, channelsIn);
-  structures.set(key, structure);
   return structure;
 }
 
 function build(
-  factors: readonly number[],
-  on: readonly boolean[],
+  factors: readonly GateFactor[],
+  gates: ArrayLike<number>,
   channelsOut: number,
   channelsIn: number,
 ): GateStructure {
-  const inputs = sideOrder(factors, on, channelsIn);
-  const outputs = sideOrder(factors, on, channelsOut);
-  const { groups } = inputs;
-  const terms = factors.map((factor, gate): GateTerm => {
-    if (on[gate]!) {
-      const digitsOf = ({ order, digits }: Side) =>
-        order.slice(0, order.length / groups).map((channel) => digits(channel)[gate]!);
-      return { on: true, inputDigits: digitsOf(inputs), outputDigits: digitsOf(outputs) };
+  const grouping = groupingFromGates(gates, channelsOut, channelsIn);
+  const { groups } = grouping;
+  const identity = (channels: number) => Array.from({ length: channels }, (_, channel) => channel);
+  const inputOrder = grouping.kind === 'equal' ? grouping.inputOrder : identity(channelsIn);
+  const outputOrder = grouping.kind === 'equal' ? grouping.outputOrder : identity(channelsOut);
+  const terms = factors.map(({ size, isMerge }, gate): GateTerm => {
+    if (isMerge) {
+      const outer = factors.slice(0, gate + 1).reduce((product, factor) => product * factor.size, 1);
+      const digits = (order: readonly number[]) =>
+        order.slice(0, order.length / groups).map((channel) => Math.floor(channel / (order.length / outer)) % size);
+      return { on: true, inputDigits: digits(inputOrder), outputDigits: digits(outputOrder) };
     }
-    // Groups are numbered by their off digits, the outermost most significant.
-    const weight = factors.reduce(
-      (product, other, index) => (index > gate && !on[index]! ? product * other : product),
-      1,
-    );
-    const partners = Array.from({ length: factor - 1 }, (_, index) =>
+    // Groups are numbered by the digits of the split factors, the outermost most significant.
+    const weight = factors
+      .slice(gate + 1)
+      .reduce((product, inner) => (inner.isMerge ? product : product * inner.size), 1);
+    const partners = Array.from({ length: size - 1 }, (_, index) =>
       Array.from({ length: groups }, (_unused, group) => {
-        const digit = Math.floor(group / weight) % factor;
-        return group + (((digit + index + 1) % factor) - digit) * weight;
+        const digit = Math.floor(group / weight) % size;
+        return group + (((digit + index + 1) % size) - digit) * weight;
       }),
     );
     return { on: false, partners };
   });
-  return { groups, inputOrder: unlessIdentity(inputs.order), outputOrder: unlessIdentity(outputs.order), terms };
-}
-
-interface Side {
-  readonly groups: number;
-  readonly order: readonly number[];
-  readonly digits: (channel: number) => number[];
-}
-
-/** Channels of one side sorted by group, ascending within a group. */
-function sideOrder(factors: readonly number[], on: readonly boolean[], channels: number): Side {
-  const innermost = channels / factors.reduce((product, factor) => product * factor, 1);
-  const digits = (channel: number): number[] => {
-    const result: number[] = [];
-    let rest = Math.floor(channel / innermost);
-    for (const factor of factors.toReversed()) {
-      result.unshift(rest % factor);
-      rest = Math.floor(rest / factor);
-    }
-    return result;
+  return {
+    groups,
+    inputOrder: isIdentityPermutation(inputOrder) ? null : inputOrder,
+    outputOrder: isIdentityPermutation(outputOrder) ? null : outputOrder,
+    terms,
   };
-  const groupOf = (channel: number) =>
-    digits(channel).reduce((group, digit, gate) => (on[gate]! ? group : group * factors[gate]! + digit), 0);
-  const order = Array.from({ length: channels }, (_, channel) => ({ channel, group: groupOf(channel) }))
-    .sort((a, b) => a.group - b.group || a.channel - b.channel)
-    .map(({ channel }) => channel);
-  const groups = factors.reduce((product, factor, gate) => (on[gate]! ? product : product * factor), 1);
-  return { groups, order, digits };
-}
-
-function unlessIdentity(order: readonly number[]): readonly number[] | null {
-  return order.every((channel, position) => channel === position) ? null : order;
 }
