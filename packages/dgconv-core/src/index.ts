@@ -48,6 +48,9 @@ export {
 export { recogniseGrouping, reorderGrouping } from './grouping/recognise.js';
 export { blocksOf, connectionsOf, inputsOf, maskOf, supportsOf } from './grouping/supports.js';
 export { type ConvOptions, GraphBuilder, type PoolOptions } from './graph/builder.js';
+export { isBatchable } from './graph/batchable.js';
+export { bind } from './graph/bind.js';
+export { compactOffsets, compactShape } from './graph/compact.js';
 export type { Connectivity, LearnedConnectivity, MaskedConnectivity } from './graph/connectivity.js';
 export type {
   Graph,
@@ -72,6 +75,37 @@ export type {
   WeightsByOp,
   Window,
 } from './graph/ops.js';
+export { hardGrouping } from './graph/hard-grouping.js';
+export { elementCount, formatShape, sameShape, stridesOf } from './graph/shape.js';
+export { filledSlots, type Slot, slotShapes, slotsOf } from './graph/slots.js';
+export {
+  layeredSource,
+  mapSource,
+  renamedSource,
+  type StoredTensor,
+  storedNames,
+  storedNamesOf,
+} from './graph/sources.js';
+export { broadcastShape, inferShapes } from './graph/types.js';
+export {
+  addWeights,
+  compactWeight,
+  contractInputsWeight,
+  expandWeight,
+  fillWeight,
+  inverseRootWeight,
+  literalWeight,
+  multiplyWeights,
+  reorderWeight,
+  reshapeWeight,
+  scaleOutputsWeight,
+  scaleWeight,
+  storedWeight,
+  subtractWeights,
+  takeWeight,
+  transposeWeight,
+} from './graph/weight-constructors.js';
+export { operandsOf, readWeight, weightShape } from './graph/weight-rules.js';
 export type { Model, Weight, WeightSource } from './graph/weights.js';
 export { RandomSource, type RandomState } from './random.js';
 export { graphFromArchConfig } from './zoo/arch-config.js';
