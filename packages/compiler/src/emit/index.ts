@@ -1,0 +1,4 @@
+export type { ArtifactMetadata, LayerGrouping } from './metadata.js';
+export { emitOnnx } from './onnx.js';
+export { readOnnxMetadata, readTfliteMetadata } from './read-metadata.js';
+export { emitTflite } from './tflite.js';
