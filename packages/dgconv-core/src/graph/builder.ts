@@ -221,15 +221,23 @@ export class GraphBuilder {
     return this.#push({ id, op: 'dropout', inputs: [x], attrs: { rate }, weights: {}, origin: [id] }, this.shape(x));
   }
 
-  /** x `[1, C_in]` → `[1, channelsOut]`, with bias. */
-  dense(id: string, x: string, channelsOut: number): string {
+  softmax(id: string, x: string): string {
+    const shape = this.shape(x);
+    return this.#push(
+      { id, op: 'softmax', inputs: [x], attrs: { axis: shape.length - 1 }, weights: {}, origin: [id] },
+      shape,
+    );
+  }
+
+  /** x `[1, C_in]` → `[1, channelsOut]`, by default with bias. */
+  dense(id: string, x: string, channelsOut: number, { bias = true } = {}): string {
     return this.#push(
       {
         id,
         op: 'dense',
         inputs: [x],
         attrs: { channelsIn: this.channels(x), channelsOut, activation: { function: 'identity' } },
-        weights: { kernel: stored(`${id}.weight`), bias: stored(`${id}.bias`) },
+        weights: { kernel: stored(`${id}.weight`), ...(bias ? { bias: stored(`${id}.bias`) } : {}) },
         origin: [id],
       },
       [1, channelsOut],

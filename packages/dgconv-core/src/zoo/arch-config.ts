@@ -1,11 +1,20 @@
 import type { Graph } from '../graph/graph.js';
 import { Fields, isObject, type ZooOptions } from './fields.js';
+import { condenseNetFromConfig } from './condensenet.js';
+import { igcv1FromConfig } from './igcv1.js';
+import { mobileNetV2FlgcFromConfig, mobileNetV2FromConfig } from './mobilenet-v2.js';
 import { gResNetFromConfig, resNetFromConfig } from './resnet-config.js';
+import { shuffleNetFromConfig } from './shufflenet.js';
 
 /** The families that an architecture file may name. */
 const families = {
   resnet: resNetFromConfig,
   g_resnet: gResNetFromConfig,
+  condensenet: condenseNetFromConfig,
+  shufflenet: shuffleNetFromConfig,
+  igcv1: igcv1FromConfig,
+  mobilenet_v2: mobileNetV2FromConfig,
+  mobilenet_v2_flgc: mobileNetV2FlgcFromConfig,
 } satisfies Record<string, (fields: Fields, options: ZooOptions) => Graph>;
 
 type Family = keyof typeof families;
@@ -14,7 +23,7 @@ type Family = keyof typeof families;
  * Fields that only one family has and that its files always have. Files with `block` but no family are taken for the public
  * G-ResNet's, which says nothing else of itself; a plain ResNet says `"family": "resnet"`.
  */
-const tellingField: Readonly<Record<string, Family>> = { block: 'g_resnet' };
+const tellingField: Readonly<Record<string, Family>> = { block: 'g_resnet', growth: 'condensenet' };
 
 /**
  * The network that an architecture file describes: an object with `family` and its fields, or one that holds such an object as

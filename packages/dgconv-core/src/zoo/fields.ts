@@ -1,4 +1,5 @@
 import { InvalidInputError } from '../errors.js';
+import type { WeightSource } from '../graph/weights.js';
 
 /** What stands around an architecture: sizes that the caller knows better than the file. */
 export interface ZooOptions {
@@ -7,6 +8,8 @@ export interface ZooOptions {
   readonly inputChannels?: number;
   readonly numClasses?: number;
   readonly name?: string;
+  /** The checkpoint that will be bound, for families whose public checkpoints come in several layouts. */
+  readonly checkpoint?: WeightSource;
 }
 
 /** Largest number that an architecture may name (channels, pixels, layers): far above any network, far below overflow. */
@@ -60,6 +63,18 @@ export class Fields {
       (length === undefined ? value.length >= 1 && value.length <= 64 : value.length === length) &&
       value.every((item) => isCount(item, 1));
     return fits ? (value as number[]) : this.#reject(name, rule);
+  }
+
+  /** 1 to 64 rows of `width` positive integers each. */
+  rows(name: string, width: number, fallback: readonly (readonly number[])[]): readonly (readonly number[])[] {
+    const rule = `a list of 1 to 64 lists of ${width} integers from 1 to ${limit}`;
+    const value = this.#get(name, fallback, rule);
+    const fits =
+      Array.isArray(value) &&
+      value.length >= 1 &&
+      value.length <= 64 &&
+      value.every((row) => Array.isArray(row) && row.length === width && row.every((item) => isCount(item, 1)));
+    return fits ? (value as number[][]) : this.#reject(name, rule);
   }
 
   /** Layers of each stage: a list of positive integers with a sum of at most {@link layerLimit}. */

@@ -18,15 +18,15 @@ const coin = (size: number) => (random: RandomSource) => (random.nextUint32() >>
  * CondenseNet's masks ones. The values depend on graph and seed only.
  * @returns each tensor under its name, in the order of the nodes.
  */
-export function initialWeights(graph: Graph, seed: number): Map<string, { shape: Shape; data: Float32Array }> {
+export function initialWeights(graph: Graph, seed: number): Map<string, { shape: Shape; values: Float32Array }> {
   const random = new RandomSource(seed);
-  const tensors = new Map<string, { shape: Shape; data: Float32Array }>();
+  const tensors = new Map<string, { shape: Shape; values: Float32Array }>();
   for (const node of graph.nodes) {
     for (const [weight, shape, draw] of newTensorsOf(node)) {
       if (weight?.kind !== 'stored' || tensors.has(weight.name)) continue;
-      const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
-      for (let index = 0; index < data.length; index++) data[index] = draw(random);
-      tensors.set(weight.name, { shape, data });
+      const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
+      for (let index = 0; index < values.length; index++) values[index] = draw(random);
+      tensors.set(weight.name, { shape, values });
     }
   }
   return tensors;

@@ -54,7 +54,7 @@ test('first weights depend on the seed alone', (t) => {
   const graph = zooGraph('g_resnet_mnist');
   t.deepEqual(initialWeights(graph, 5), initialWeights(graph, 5));
   t.notDeepEqual(initialWeights(graph, 5).get('conv1.weight'), initialWeights(graph, 6).get('conv1.weight'));
-  const gates = [...initialWeights(graph, 5).get('layer1.0.conv2.gate')!.data];
+  const gates = [...initialWeights(graph, 5).get('layer1.0.conv2.gate')!.values];
   t.true(gates.every((gate) => Math.abs(gate) === Math.fround(1e-8)));
 });
 
