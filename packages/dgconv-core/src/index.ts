@@ -76,6 +76,8 @@ export type {
   Window,
 } from './graph/ops.js';
 export { hardGrouping } from './graph/hard-grouping.js';
+export { type Feeds, interpret, interpretAll, type InterpretOptions } from './graph/interpret.js';
+export { activationFunction } from './graph/scalar-functions.js';
 export { elementCount, formatShape, sameShape, stridesOf } from './graph/shape.js';
 export { filledSlots, type Slot, slotShapes, slotsOf } from './graph/slots.js';
 export {
