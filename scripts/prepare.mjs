@@ -10,7 +10,7 @@ const run = (command, args) => {
   });
   if (status !== 0) process.exit(status ?? 1);
 };
-run('npx', ['--no', 'nx', 'run-many', '-t', 'build', '--output-style=static']);
+run('npx', ['--no', '--', 'nx', 'run-many', '-t', 'build', '--output-style=static']);
 for (const script of [
   'packages/runtime-edge/scripts/build-native.mjs',
   'packages/runtime-edge/scripts/build-wasm.mjs',

@@ -25,8 +25,8 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 const check = ({ ok }) => (ok ? total.passed++ : total.failed++);
 
 console.log(spawnSync(process.execPath, ['scripts/test-environment.mjs'], { encoding: 'utf8' }).stdout);
-check(await step('formatting', 'npx', ['--no', 'prettier', '--check', '.']));
-check(await step('lint and types', 'npx', ['--no', 'nx', 'run-many', '-t', 'lint', '--output-style=static']));
+check(await step('formatting', 'npx', ['--no', '--', 'prettier', '--check', '.']));
+check(await step('lint and types', 'npx', ['--no', '--', 'nx', 'run-many', '-t', 'lint', '--output-style=static']));
 
 const suites = await step('tests', 'npx', [
   '--no',
