@@ -30,6 +30,7 @@ check(await step('lint and types', 'npx', ['--no', '--', 'nx', 'run-many', '-t',
 
 const suites = await step('tests', 'npx', [
   '--no',
+  '--',
   'nx',
   'run-many',
   '-t',
