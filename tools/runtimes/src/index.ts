@@ -1,3 +1,4 @@
+export { convertLayout, runNhwc } from './layout.js';
 export * from './runtime.js';
 export { elementCount, feedsInOrder } from './feeds.js';
 export { ortRuntime } from './ort.js';
