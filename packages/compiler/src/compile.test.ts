@@ -1,0 +1,86 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { bind, graphFromArchConfig, interpret, type Model } from '@dgconv/core';
+import test from 'ava';
+import fc from 'fast-check';
+import { compile } from './compile.js';
+import { openByteSource } from './import/byte-source.js';
+import { openTorchCheckpoint } from './import/torch.js';
+import { randomFeeds, randomNetwork } from './testing/random-network.js';
+
+const formats = ['edge', 'onnx', 'tflite'] as const;
+
+const reference = (name: string): string =>
+  fileURLToPath(new URL(`../../../../../shared/reference/${name}`, import.meta.url));
+
+interface Golden {
+  readonly arch: Record<string, unknown>;
+  readonly input: { readonly shape: readonly [number, number, number, number]; readonly data: readonly number[] };
+  readonly logits: { readonly shape: readonly number[]; readonly data: readonly number[] };
+  readonly complexity?: number;
+}
+
+/** The images of a golden input, NCHW, one by one as NHWC. */
+function images({ shape, data }: Golden['input']): Float32Array[] {
+  const [count, channels, height, width] = shape;
+  const pixels = height * width;
+  return Array.from({ length: count }, (_, image) =>
+    Float32Array.from({ length: channels * pixels }, (_, index) => {
+      const [pixel, channel] = [Math.floor(index / channels), index % channels];
+      return data[(image * channels + channel) * pixels + pixel]!;
+    }),
+  );
+}
+
+/** Largest difference, relative to the largest expected value. */
+function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  const largest = Math.max(...Array.from(expected, Math.abs));
+  return Math.max(...Array.from(expected, (value, index) => Math.abs(value - actual[index]!))) / largest;
+}
+
+function golden(name: string): { model: Model; golden: Golden } {
+  const golden = JSON.parse(readFileSync(reference(`${name}.json`), 'utf8')) as Golden;
+  const inputSize = [golden.input.shape[2], golden.input.shape[3]] as const;
+  const graph = graphFromArchConfig(golden, { inputSize });
+  return { model: bind(graph, openTorchCheckpoint(openByteSource(reference(`${name}.pth`)))), golden };
+}
+
+(existsSync(reference('g_resnet_tiny.pth')) ? test : test.skip)(
+  'the public g_resnet_tiny.pth computes its golden logits after every pass, without a shuffle',
+  (t) => {
+    const { model, golden: expected } = golden('g_resnet_tiny');
+    const [image] = images(expected.input);
+    const logits = expected.logits.data.slice(0, 10);
+    const check = (stage: string, graph: Model['graph']): void => {
+      const [output] = Object.values(interpret({ graph, weights: model.weights }, { [graph.inputs[0]!.name]: image! }));
+      const error = relativeError(output!, logits);
+      t.true(error < 2e-4, `${stage}: ${error}`);
+    };
+    check('source', model.graph);
+    const result = compile(model, { formats: ['edge'], observe: (_, { name, after }) => check(name, after) });
+    t.is(result.zeta, expected.complexity!);
+    t.is(result.shufflesLeft, 0);
+    const learned = result.layers.filter(({ name }) => name.endsWith('conv2'));
+    t.is(learned.length, 4);
+    t.true(learned.every(({ macsAfter, macsBefore, groups }) => macsAfter * groups === macsBefore));
+  },
+);
+
+test('random networks compile to the same function for every format, to the bit on integers', (t) => {
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 20 }), (seed, size) => {
+      const source = randomNetwork({ seed, size, values: 'integers' });
+      const feeds = randomFeeds(source.graph, seed, 'integers');
+      const expected = numbers(interpret(source, feeds));
+      const { targets } = compile(source, { formats });
+      for (const format of formats) t.deepEqual(numbers(interpret(targets[format]!, feeds)), expected, format);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+function numbers(outputs: Record<string, Float64Array>): Record<string, number[]> {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, values]) => [name, Array.from(values, (value) => value + 0)]),
+  );
+}

@@ -1,0 +1,84 @@
+import { type Graph, type Model } from '@dgconv/core';
+import { type LayerReport, layerReports, parametersOf, zetaOf } from './layer-reports.js';
+import { type Format, type PassObserver, runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
+import { usesOf } from './passes/rewrite.js';
+
+/** Models for each target and what compilation made of the network; the JSON document of `dgconv compile` carries the figures. */
+export interface CompileResult {
+  readonly source: Model;
+  /** After phase 3, the same for all targets: what the layer table describes. */
+  readonly grouped: Model;
+  /** The model that each emitter writes. */
+  readonly targets: Readonly<Partial<Record<Format, Model>>>;
+  readonly layers: readonly LayerReport[];
+  /** Channel moves that the model of each target keeps. */
+  readonly shuffles: Readonly<Partial<Record<Format, readonly Shuffle[]>>>;
+  /** The most channel moves that any target keeps. */
+  readonly shufflesLeft: number;
+  readonly macsBefore: number;
+  readonly macsAfter: number;
+  /** Weights and biases, and batch norm's γ and β; neither running statistics nor gates. */
+  readonly paramsBefore: number;
+  readonly paramsAfter: number;
+  /** Connected channel pairs, summed over learned and masked convolutions (paper, Eq. 9). */
+  readonly zeta: number;
+}
+
+/** A channel move that stayed. */
+export interface Shuffle {
+  readonly node: string;
+  /** Layers of the source network that it belongs to. */
+  readonly origin: readonly string[];
+  readonly channels: number;
+}
+
+export interface CompileOptions {
+  readonly formats: readonly Format[];
+  /** Called after each pass; `format` is undefined for the passes that all targets share. */
+  readonly observe?: (format: Format | undefined, step: Parameters<PassObserver>[0]) => void;
+}
+
+/**
+ * Compiles a model for each format: groups made explicit, batch norm folded, channel orders moved into the weights. Weights stay
+ * expressions; emitters read them one at a time.
+ * @throws {InvalidInputError} if the model has gates or assignments that are not numbers.
+ */
+export function compile(source: Model, { formats, observe = () => undefined }: CompileOptions): CompileResult {
+  const grouped = runPasses(source, sharedPasses, (step) => observe(undefined, step));
+  const targets: Partial<Record<Format, Model>> = {};
+  const shuffles: Partial<Record<Format, readonly Shuffle[]>> = {};
+  for (const format of formats) {
+    const model = runPasses(grouped, targetPasses(format), (step) => observe(format, step));
+    targets[format] = model;
+    shuffles[format] = shufflesOf(model.graph);
+  }
+  const layers = layerReports(source.graph, grouped.graph);
+  const total = (figure: (layer: LayerReport) => number): number =>
+    layers.reduce((sum, layer) => sum + figure(layer), 0);
+  return {
+    source,
+    grouped,
+    targets,
+    layers,
+    shuffles,
+    shufflesLeft: Math.max(0, ...Object.values(shuffles).map((list) => list.length)),
+    macsBefore: total(({ macsBefore }) => macsBefore),
+    macsAfter: total(({ macsAfter }) => macsAfter),
+    paramsBefore: parametersOf(source.graph),
+    paramsAfter: parametersOf(grouped.graph),
+    zeta: zetaOf(source),
+  };
+}
+
+/** Nodes that only move channels. */
+function shufflesOf(graph: Graph): Shuffle[] {
+  const origins = new Map(graph.nodes.map((node) => [node.id, node.origin]));
+  const readers = usesOf(graph);
+  return graph.nodes.flatMap((node) => {
+    if (node.op !== 'take') return [];
+    // A move that was put between layers belongs to whom it serves.
+    const near = [...(origins.get(node.inputs[0]!) ?? []), ...readers.of(node.id).flatMap(({ origin }) => origin)];
+    const origin = node.origin.length > 0 ? node.origin : [...new Set(near)];
+    return [{ node: node.id, origin, channels: node.attrs.indices.length }];
+  });
+}

@@ -1,0 +1,100 @@
+import {
+  type GroupBlock,
+  blocksOf,
+  identityPermutation,
+  inferShapes,
+  invertPermutation,
+  isIdentityPermutation,
+  type NodeOf,
+  type Permutation,
+  reorderGrouping,
+  reorderWeight,
+  takeWeight,
+} from '@dgconv/core';
+import { graphPass } from './pass.js';
+import { type RewriteContext, rewriteNodes } from './rewrite.js';
+
+/**
+ * Where the groups of a convolution are still not runs of channels, the channels are moved by a `take` before or after it: only on
+ * the side that needs it, on both where neither is in order. Inputs that classes share (CondenseNet) stay an index list of the
+ * convolution; of its outputs the classes become runs.
+ *
+ * before: `y = conv2d x {equal 0 2 | 1 3 → 0 1 | 2 3}` · after: `x' = take x 0 2 1 3` `y = conv2d x' {equal 0 1 | 2 3}`
+ */
+export const separateShuffles = graphPass('separate-shuffles', (graph) => {
+  const shapes = inferShapes(graph);
+  return rewriteNodes(graph, (node, context) => {
+    const orders = node.op === 'conv2d' ? contiguousOrders(node) : undefined;
+    if (node.op !== 'conv2d' || orders === undefined) return context.emit(node);
+    return emitShuffled(node, orders, shapes.get(node.id)!.length - 1, context);
+  });
+});
+
+interface Orders {
+  readonly inputs: Permutation;
+  readonly outputs: Permutation;
+}
+
+/** Orders of the two sides under which the groups are runs, as few moved as possible; undefined if they are or have none. */
+function contiguousOrders(node: NodeOf<'conv2d'>): Orders | undefined {
+  const { connectivity } = node.attrs;
+  if (connectivity.kind === 'masked' || connectivity.kind === 'learned') return undefined;
+  if (connectivity.kind === 'dense' || connectivity.kind === 'unstructured') return undefined;
+  const { channelsIn, channelsOut } = connectivity;
+  const blocks = blocksOf(connectivity)!;
+  const sides = { inputs: connectivity.kind !== 'shared-inputs', outputs: connectivity.kind !== 'shared-outputs' };
+  const inputRuns = sides.inputs ? runOrder(blocks, 'inputs') : undefined;
+  const outputRuns = sides.outputs ? runOrder(blocks, 'outputs') : undefined;
+  const order = inputRuns ?? outputRuns ?? blocks.map((_, block) => block);
+  const flat = (side: 'inputs' | 'outputs', channels: number): Permutation =>
+    sides[side] ? order.flatMap((block) => blocks[block]![side]) : identityPermutation(channels);
+  const orders = { inputs: flat('inputs', channelsIn), outputs: flat('outputs', channelsOut) };
+  return isIdentityPermutation(orders.inputs) && isIdentityPermutation(orders.outputs) ? undefined : orders;
+}
+
+/** The blocks by their first channel, if each is a run of channels; blocks without channels come last. */
+function runOrder(blocks: readonly GroupBlock[], side: 'inputs' | 'outputs'): readonly number[] | undefined {
+  const first = (block: number): number => blocks[block]![side][0] ?? Infinity;
+  const order = blocks.map((_, block) => block).sort((a, b) => (first(a) === first(b) ? a - b : first(a) - first(b)));
+  return isIdentityPermutation(order.flatMap((block) => blocks[block]![side])) ? order : undefined;
+}
+
+function emitShuffled(node: NodeOf<'conv2d'>, orders: Orders, axis: number, { emit, freshId }: RewriteContext): string {
+  const { connectivity } = node.attrs;
+  if (connectivity.kind === 'masked' || connectivity.kind === 'learned') {
+    throw new Error(`internal: the groups of ${node.id} are not known yet`);
+  }
+  const move = (value: string, base: string, indices: Permutation): string =>
+    isIdentityPermutation(indices)
+      ? value
+      : emit({
+          id: freshId(base),
+          op: 'take',
+          inputs: [value],
+          attrs: { axis, indices },
+          weights: {},
+          origin: node.origin,
+        });
+  const { kernel, bias, preScale, preShift, ...others } = node.weights;
+  const [input, residual] = node.inputs as [string, string?];
+  const vector = (name: 'bias' | 'preScale' | 'preShift', order: Permutation): Partial<typeof node.weights> => {
+    const weight = node.weights[name];
+    return weight === undefined ? {} : { [name]: takeWeight(weight, 0, order, order.length) };
+  };
+  const convolution = emit({
+    ...node,
+    inputs: [
+      move(input, `${node.id}.input-order`, orders.inputs),
+      ...(residual === undefined ? [] : [move(residual, `${node.id}.residual-order`, orders.outputs)]),
+    ],
+    attrs: { ...node.attrs, connectivity: reorderGrouping(connectivity, orders.outputs, orders.inputs) },
+    weights: {
+      ...others,
+      kernel: reorderWeight(kernel, connectivity, orders.outputs, orders.inputs),
+      ...vector('bias', orders.outputs),
+      ...vector('preScale', orders.inputs),
+      ...vector('preShift', orders.inputs),
+    },
+  });
+  return move(convolution, `${node.id}.output-order`, invertPermutation(orders.outputs));
+}
