@@ -67,31 +67,28 @@ function layersOf(graph: Graph): ReadonlyMap<string, Layer> {
 
 function layerOf(node: Node, shapes: ReadonlyMap<string, Shape>): Layer | undefined {
   const pixels = (value: string): number => elementCount(shapes.get(value)!.slice(1, 3));
-  switch (node.op) {
-    case 'conv2d': {
-      const { connectivity, kernelSize } = node.attrs;
-      const { channelsIn, channelsOut } = connectivity;
-      const isExplicit = connectivity.kind !== 'masked' && connectivity.kind !== 'learned';
-      return {
-        grouping: isExplicit ? connectivity.kind : 'dense',
-        groups: isExplicit ? connectivity.groups : 1,
-        channelsIn,
-        channelsOut,
-        macs: pixels(node.id) * elementCount(kernelSize) * connections(connectivity),
-      };
-    }
-    case 'conv2d-transpose': {
-      const { channelsIn, channelsOut, groups, kernelSize } = node.attrs;
-      const macs = (pixels(node.inputs[0]!) * elementCount(kernelSize) * channelsIn * channelsOut) / groups;
-      return { grouping: groups === 1 ? 'dense' : 'equal', groups, channelsIn, channelsOut, macs };
-    }
-    case 'dense': {
-      const { channelsIn, channelsOut } = node.attrs;
-      return { grouping: 'dense', groups: 1, channelsIn, channelsOut, macs: channelsIn * channelsOut };
-    }
-    default:
-      return undefined;
+  if (node.op === 'conv2d') {
+    const { connectivity, kernelSize } = node.attrs;
+    const { channelsIn, channelsOut } = connectivity;
+    const isExplicit = connectivity.kind !== 'masked' && connectivity.kind !== 'learned';
+    return {
+      grouping: isExplicit ? connectivity.kind : 'dense',
+      groups: isExplicit ? connectivity.groups : 1,
+      channelsIn,
+      channelsOut,
+      macs: pixels(node.id) * elementCount(kernelSize) * connections(connectivity),
+    };
   }
+  if (node.op === 'conv2d-transpose') {
+    const { channelsIn, channelsOut, groups, kernelSize } = node.attrs;
+    const macs = (pixels(node.inputs[0]!) * elementCount(kernelSize) * channelsIn * channelsOut) / groups;
+    return { grouping: groups === 1 ? 'dense' : 'equal', groups, channelsIn, channelsOut, macs };
+  }
+  if (node.op === 'dense') {
+    const { channelsIn, channelsOut } = node.attrs;
+    return { grouping: 'dense', groups: 1, channelsIn, channelsOut, macs: channelsIn * channelsOut };
+  }
+  return undefined;
 }
 
 /** Channel pairs that a kernel stores. */

@@ -124,27 +124,24 @@ const perChannel = (node: Node, { together }: Tying): void => {
 };
 const free = (): void => undefined;
 
-/** Whether an op passes no order at all (see `applyOrders`). */
+type RigidRule<K extends OpKind> = (node: NodeOf<K>, input: Shape, output: Shape) => boolean;
+
+/** The ops that can be in the way of every order (see `applyOrders`), and when they are. */
+const rigidRules: { readonly [K in OpKind]?: RigidRule<K> } = {
+  'conv2d-transpose': ({ attrs }) => attrs.groups > 1,
+  reduce: ({ attrs }, input) => attrs.axes.includes(input.length - 1),
+  slice: ({ attrs }, input) => attrs.sizes.at(-1) !== input.at(-1),
+  pad: ({ attrs }) => attrs.before.at(-1) !== 0 || attrs.after.at(-1) !== 0,
+  transpose: ({ attrs }) => attrs.permutation.at(-1) !== attrs.permutation.length - 1,
+  reshape: (_, input, output) => input.at(-1) !== output.at(-1) && !isMergeOfLast(input, output),
+};
+
 function isRigid(node: Node, { shapeOf }: Tying): boolean {
-  const last = (node.inputs[0] === undefined ? 1 : shapeOf(node.inputs[0]).length) - 1;
-  switch (node.op) {
-    case 'conv2d-transpose':
-      return node.attrs.groups > 1;
-    case 'reduce':
-      return node.attrs.axes.includes(last);
-    case 'slice':
-      return node.attrs.sizes[last] !== shapeOf(node.inputs[0]!)[last];
-    case 'pad':
-      return node.attrs.before[last] !== 0 || node.attrs.after[last] !== 0;
-    case 'transpose':
-      return node.attrs.permutation[last] !== last;
-    case 'reshape': {
-      const [from, to] = [shapeOf(node.inputs[0]!), shapeOf(node.id)];
-      return from.at(-1) !== to.at(-1) && !isMergeOfLast(from, to);
-    }
-    default:
-      return false;
-  }
+  const [input] = node.inputs;
+  if (input === undefined) return false;
+  // The table is indexed by the op of the same node that the rule gets.
+  const rule = rigidRules[node.op] as ((node: Node, input: Shape, output: Shape) => boolean) | undefined;
+  return rule?.(node, shapeOf(input), shapeOf(node.id)) ?? false;
 }
 
 /** What each op ties; `isRigid` ops do not get here. */

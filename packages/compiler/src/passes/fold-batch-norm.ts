@@ -6,6 +6,7 @@ import {
   multiplyWeights,
   type Node,
   type NodeOf,
+  type OpKind,
   reshapeWeight,
   scaleOutputsWeight,
   scaleWeight,
@@ -67,52 +68,49 @@ function affineNode(node: NodeOf<'batch-norm'>): NodeOf<'affine'> {
   return { id, op: 'affine', inputs, attrs: { channels: node.attrs.channels }, weights: { scale, shift }, origin };
 }
 
+type ScaleRule<K extends OpKind> = (node: NodeOf<K>, affine: Affine) => Node | undefined;
+
+/** The ops that can take an affine of their outputs into their weights. */
+const scaleRules: { readonly [K in OpKind]?: ScaleRule<K> } = {
+  conv2d: (node, affine) => {
+    const { connectivity, activation } = node.attrs;
+    if (activation.function !== 'identity' || node.inputs.length > 1 || connectivity.kind === 'learned')
+      return undefined;
+    const kernel = scaleOutputs(node.weights.kernel, connectivity, affine.scale);
+    return { ...node, weights: { ...node.weights, kernel, bias: scaledBias(node.weights.bias, affine) } };
+  },
+  'conv2d-transpose': (node, affine) => {
+    if (node.attrs.activation.function !== 'identity') return undefined;
+    const kernel = scaleTransposedKernel(node, affine.scale);
+    return { ...node, weights: { kernel, bias: scaledBias(node.weights.bias, affine) } };
+  },
+  dense: (node, affine) => {
+    if (node.attrs.activation.function !== 'identity') return undefined;
+    const kernel = scaleWeight(node.weights.kernel, 0, affine.scale);
+    return { ...node, weights: { kernel, bias: scaledBias(node.weights.bias, affine) } };
+  },
+  affine: scaleAffine,
+  'batch-norm': scaleAffine,
+};
+
 /** The layer with an affine of its outputs folded in, or undefined if it cannot take one. */
 function scaleLayer(node: Node, affine: Affine): Node | undefined {
-  const bias = (old: Weight | undefined): Weight =>
-    addWeights(multiplyWeights(old ?? fillWeight([affine.channels], 0), affine.scale), affine.shift);
-  switch (node.op) {
-    case 'conv2d': {
-      const { connectivity, activation } = node.attrs;
-      if (activation.function !== 'identity' || node.inputs.length > 1 || connectivity.kind === 'learned')
-        return undefined;
-      const kernel = scaleOutputs(node.weights.kernel, connectivity, affine.scale);
-      return { ...node, weights: { ...node.weights, kernel, bias: bias(node.weights.bias) } };
-    }
-    case 'conv2d-transpose':
-      if (node.attrs.activation.function !== 'identity') return undefined;
-      return {
-        ...node,
-        weights: { kernel: scaleTransposedKernel(node, affine.scale), bias: bias(node.weights.bias) },
-      };
-    case 'dense':
-      if (node.attrs.activation.function !== 'identity') return undefined;
-      return {
-        ...node,
-        weights: {
-          kernel: scaleWeight(node.weights.kernel, 0, affine.scale),
-          bias: bias(node.weights.bias),
-        },
-      };
-    case 'affine':
-    case 'batch-norm': {
-      const first = affineOf(node)!;
-      const { id, inputs, origin } = node;
-      return {
-        id,
-        op: 'affine',
-        inputs,
-        attrs: { channels: first.channels },
-        weights: {
-          scale: multiplyWeights(first.scale, affine.scale),
-          shift: addWeights(multiplyWeights(first.shift, affine.scale), affine.shift),
-        },
-        origin,
-      };
-    }
-    default:
-      return undefined;
-  }
+  // The table is indexed by the op of the same node that the rule gets.
+  return (scaleRules[node.op] as ((node: Node, affine: Affine) => Node | undefined) | undefined)?.(node, affine);
+}
+
+function scaledBias(bias: Weight | undefined, { channels, scale, shift }: Affine): Weight {
+  return addWeights(multiplyWeights(bias ?? fillWeight([channels], 0), scale), shift);
+}
+
+function scaleAffine(node: NodeOf<'affine'> | NodeOf<'batch-norm'>, affine: Affine): NodeOf<'affine'> {
+  const first = affineOf(node)!;
+  const { id, inputs, origin } = node;
+  const weights = {
+    scale: multiplyWeights(first.scale, affine.scale),
+    shift: addWeights(multiplyWeights(first.shift, affine.scale), affine.shift),
+  };
+  return { id, op: 'affine', inputs, attrs: { channels: first.channels }, weights, origin };
 }
 
 function scaleOutputs(kernel: Weight, connectivity: Exclude<Connectivity, { kind: 'learned' }>, by: Weight): Weight {

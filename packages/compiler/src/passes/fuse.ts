@@ -131,25 +131,10 @@ function fuseActivations(graph: Graph, fusions: Fusions): Graph {
   });
 }
 
+/** The layer with an activation computed in it, or undefined if it has one or the target cannot. */
 function fuseActivation(node: Node, activation: Activation, fusions: Fusions): Node | undefined {
-  switch (node.op) {
-    case 'conv2d':
-      return isFree(node, activation, fusions) ? { ...node, attrs: { ...node.attrs, activation } } : undefined;
-    case 'conv2d-transpose':
-      return isFree(node, activation, fusions) ? { ...node, attrs: { ...node.attrs, activation } } : undefined;
-    case 'dense':
-      return isFree(node, activation, fusions) ? { ...node, attrs: { ...node.attrs, activation } } : undefined;
-    case 'binary':
-      return isFree(node, activation, fusions) ? { ...node, attrs: { ...node.attrs, activation } } : undefined;
-    default:
-      return undefined;
-  }
-}
-
-function isFree(
-  node: NodeOf<'conv2d' | 'conv2d-transpose' | 'dense' | 'binary'>,
-  activation: Activation,
-  fusions: Fusions,
-): boolean {
-  return node.attrs.activation.function === 'identity' && fusions.activation(activation, node.op);
+  if (node.op !== 'conv2d' && node.op !== 'conv2d-transpose' && node.op !== 'dense' && node.op !== 'binary')
+    return undefined;
+  if (node.attrs.activation.function !== 'identity' || !fusions.activation(activation, node.op)) return undefined;
+  return { ...node, attrs: { ...node.attrs, activation } } as Node;
 }

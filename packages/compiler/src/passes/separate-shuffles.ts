@@ -75,7 +75,6 @@ function emitShuffled(node: NodeOf<'conv2d'>, orders: Orders, axis: number, { em
           weights: {},
           origin: node.origin,
         });
-  const { kernel, bias, preScale, preShift, ...others } = node.weights;
   const [input, residual] = node.inputs as [string, string?];
   const vector = (name: 'bias' | 'preScale' | 'preShift', order: Permutation): Partial<typeof node.weights> => {
     const weight = node.weights[name];
@@ -89,8 +88,8 @@ function emitShuffled(node: NodeOf<'conv2d'>, orders: Orders, axis: number, { em
     ],
     attrs: { ...node.attrs, connectivity: reorderGrouping(connectivity, orders.outputs, orders.inputs) },
     weights: {
-      ...others,
-      kernel: reorderWeight(kernel, connectivity, orders.outputs, orders.inputs),
+      ...node.weights,
+      kernel: reorderWeight(node.weights.kernel, connectivity, orders.outputs, orders.inputs),
       ...vector('bias', orders.outputs),
       ...vector('preScale', orders.inputs),
       ...vector('preShift', orders.inputs),
