@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { bind, graphFromArchConfig, interpret, type Model } from '@dgconv/core';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
-import { compile } from './compile.js';
+import { compile, type CompileResult } from './compile.js';
 import { openByteSource } from './import/byte-source.js';
 import { openTorchCheckpoint } from './import/torch.js';
 import { randomFeeds, randomNetwork } from './testing/random-network.js';
@@ -45,24 +45,48 @@ function golden(name: string): { model: Model; golden: Golden } {
   return { model: bind(graph, openTorchCheckpoint(openByteSource(reference(`${name}.pth`)))), golden };
 }
 
-(existsSync(reference('g_resnet_tiny.pth')) ? test : test.skip)(
+const hasReference = existsSync(reference('g_resnet_tiny.pth'));
+
+/** Interprets the network after every pass of every format; gives the compilation's result. */
+function compileChecked(t: ExecutionContext, name: string): { result: CompileResult; golden: Golden } {
+  const { model, golden: expected } = golden(name);
+  const [image] = images(expected.input);
+  const logits = expected.logits.data.slice(0, expected.logits.shape[1]);
+  const check = (stage: string, graph: Model['graph']): void => {
+    const [output] = Object.values(interpret({ graph, weights: model.weights }, { [graph.inputs[0]!.name]: image! }));
+    const error = relativeError(output!, logits);
+    t.true(error < 2e-4, `${stage}: ${error}`);
+  };
+  check('source', model.graph);
+  const result = compile(model, {
+    formats,
+    observe: (format, { name: pass, before, after }) => {
+      if (before !== after) check(`${format ?? 'all'} after ${pass}`, after);
+    },
+  });
+  return { result, golden: expected };
+}
+
+(hasReference ? test : test.skip)(
   'the public g_resnet_tiny.pth computes its golden logits after every pass, without a shuffle',
   (t) => {
-    const { model, golden: expected } = golden('g_resnet_tiny');
-    const [image] = images(expected.input);
-    const logits = expected.logits.data.slice(0, 10);
-    const check = (stage: string, graph: Model['graph']): void => {
-      const [output] = Object.values(interpret({ graph, weights: model.weights }, { [graph.inputs[0]!.name]: image! }));
-      const error = relativeError(output!, logits);
-      t.true(error < 2e-4, `${stage}: ${error}`);
-    };
-    check('source', model.graph);
-    const result = compile(model, { formats: ['edge'], observe: (_, { name, after }) => check(name, after) });
+    const { result, golden: expected } = compileChecked(t, 'g_resnet_tiny');
     t.is(result.zeta, expected.complexity!);
     t.is(result.shufflesLeft, 0);
     const learned = result.layers.filter(({ name }) => name.endsWith('conv2'));
     t.is(learned.length, 4);
     t.true(learned.every(({ macsAfter, macsBefore, groups }) => macsAfter * groups === macsBefore));
+  },
+);
+
+(hasReference ? test : test.skip)(
+  'the public condensenet_tiny.pth computes its golden logits after every pass',
+  (t) => {
+    const { result } = compileChecked(t, 'condensenet_tiny');
+    t.true(result.macsAfter < result.macsBefore);
+    const learned = result.layers.filter(({ grouping }) => grouping === 'shared-inputs');
+    t.is(learned.length, 4);
+    t.log(result.shuffles, result.layers);
   },
 );
 
