@@ -1,5 +1,6 @@
 import { type Graph, type Model } from '@dgconv/core';
 import { type LayerReport, layerReports, parametersOf, zetaOf } from './layer-reports.js';
+import { type Target } from './passes/form-costs.js';
 import { type Format, type PassObserver, runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
 import { usesOf } from './passes/rewrite.js';
 
@@ -34,6 +35,8 @@ export interface Shuffle {
 
 export interface CompileOptions {
   readonly formats: readonly Format[];
+  /** What ONNX and TFLite files are tuned for; default `generic`. */
+  readonly target?: Target;
   /** Called after each pass; `format` is undefined for the passes that all targets share. */
   readonly observe?: (format: Format | undefined, step: Parameters<PassObserver>[0]) => void;
 }
@@ -43,12 +46,15 @@ export interface CompileOptions {
  * expressions; emitters read them one at a time.
  * @throws {InvalidInputError} if the model has gates or assignments that are not numbers.
  */
-export function compile(source: Model, { formats, observe = () => undefined }: CompileOptions): CompileResult {
+export function compile(
+  source: Model,
+  { formats, target = 'generic', observe = () => undefined }: CompileOptions,
+): CompileResult {
   const grouped = runPasses(source, sharedPasses, (step) => observe(undefined, step));
   const targets: Partial<Record<Format, Model>> = {};
   const shuffles: Partial<Record<Format, readonly Shuffle[]>> = {};
   for (const format of formats) {
-    const model = runPasses(grouped, targetPasses(format), (step) => observe(format, step));
+    const model = runPasses(grouped, targetPasses(format, target), (step) => observe(format, step));
     targets[format] = model;
     shuffles[format] = shufflesOf(model.graph);
   }

@@ -3,4 +3,5 @@ export * from './emit/index.js';
 export { type ByteSource, bytesInMemory, openByteSource } from './import/byte-source.js';
 export { openTorchCheckpoint } from './import/torch.js';
 export { type LayerReport } from './layer-reports.js';
+export { type Target, targets } from './passes/form-costs.js';
 export { type Format, type PassObserver } from './passes/pipeline.js';

@@ -7,27 +7,16 @@ import {
   type Padding,
   sameShape,
 } from '@dgconv/core';
-import { graphPass, type Pass } from './pass.js';
+import { graphPass } from './pass.js';
 import { mergedOrigin, rewriteNodes, usesOf } from './rewrite.js';
 
-/** What a target computes within a convolution or another layer. */
-export interface Fusions {
-  readonly residual: boolean;
-  activation(activation: Activation, into: 'conv2d' | 'conv2d-transpose' | 'dense' | 'binary'): boolean;
-}
-
 /**
- * Joins what a target does in one go: zero padding, a residual addition and an activation become part of the layer that they
- * follow or precede, if nothing else reads the value between.
+ * Joins what is computed in one go: zero padding, a residual addition and an activation become part of the layer that they follow or
+ * precede, if nothing else reads the value between. Emitters of formats that cannot say so take them apart again.
  *
  * before: `p = pad x` `c = conv2d p` `s = add c r` `y = relu s` · after: `c = conv2d x r padding=1 activation=relu`
  */
-export function fuse(fusions: Fusions): Pass {
-  return graphPass('fuse', (graph) => {
-    const padded = fusePadding(graph);
-    return fuseActivations(fusions.residual ? fuseResiduals(padded) : padded, fusions);
-  });
-}
+export const fuse = graphPass('fuse', (graph) => fuseActivations(fuseResiduals(fusePadding(graph))));
 
 function fusePadding(graph: Graph): Graph {
   const uses = usesOf(graph);
@@ -116,7 +105,7 @@ function takesResidual(node: NodeOf<'conv2d'>): boolean {
   return node.inputs.length === 1 && node.attrs.activation.function === 'identity';
 }
 
-function fuseActivations(graph: Graph, fusions: Fusions): Graph {
+function fuseActivations(graph: Graph): Graph {
   const uses = usesOf(graph);
   const fused = new Set<string>();
   return rewriteNodes(graph, (node, { emit }) => {
@@ -124,17 +113,17 @@ function fuseActivations(graph: Graph, fusions: Fusions): Graph {
     const reader = uses.only(node.id);
     if (reader?.op !== 'activation') return emit(node);
     const { activation } = reader.attrs;
-    const withActivation = fuseActivation(node, activation, fusions);
+    const withActivation = fuseActivation(node, activation);
     if (withActivation === undefined) return emit(node);
     fused.add(reader.id);
     return emit({ ...withActivation, origin: mergedOrigin(node, reader) });
   });
 }
 
-/** The layer with an activation computed in it, or undefined if it has one or the target cannot. */
-function fuseActivation(node: Node, activation: Activation, fusions: Fusions): Node | undefined {
+/** The layer with an activation computed in it, or undefined if it has one or takes none. */
+function fuseActivation(node: Node, activation: Activation): Node | undefined {
   if (node.op !== 'conv2d' && node.op !== 'conv2d-transpose' && node.op !== 'dense' && node.op !== 'binary')
     return undefined;
-  if (node.attrs.activation.function !== 'identity' || !fusions.activation(activation, node.op)) return undefined;
+  if (node.attrs.activation.function !== 'identity') return undefined;
   return { ...node, attrs: { ...node.attrs, activation } } as Node;
 }

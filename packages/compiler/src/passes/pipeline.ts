@@ -1,9 +1,12 @@
 import type { Graph, Model } from '@dgconv/core';
 import { assignChannelOrders } from './assign-channel-orders.js';
+import { chooseForms } from './choose-forms.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
 import { fuseAffineBefore } from './fuse-affine-before.js';
-import { fuse, type Fusions } from './fuse.js';
+import { formCosts, type Target } from './form-costs.js';
+import { fuse } from './fuse.js';
 import { hardenGates } from './harden-gates.js';
+import { lowerGroups } from './lower-groups.js';
 import type { Pass } from './pass.js';
 import { recogniseGroups } from './recognise-groups.js';
 import { removeIdentities } from './remove-identities.js';
@@ -11,13 +14,6 @@ import { separateShuffles } from './separate-shuffles.js';
 
 /** File formats that the compiler writes. */
 export type Format = 'edge' | 'onnx' | 'tflite';
-
-/** What each target computes in one go: the engine everything, the others what their operators express. */
-const fusions: Readonly<Record<Format, Fusions>> = {
-  edge: { residual: true, activation: () => true },
-  onnx: { residual: false, activation: () => false },
-  tflite: { residual: false, activation: ({ function: name }) => name === 'relu' || name === 'relu6' },
-};
 
 /** Phases 1 to 3, the same for every target: after them, who is connected with whom is explicit and final. */
 export const sharedPasses: readonly Pass[] = [
@@ -31,19 +27,25 @@ export const sharedPasses: readonly Pass[] = [
   recogniseGroups,
 ];
 
-/** Phases 4 to 7 for one target. */
-export function targetPasses(format: Format): readonly Pass[] {
+/** Phases 4 to 7 for one format, tuned for a target. */
+export function targetPasses(format: Format, target: Target): readonly Pass[] {
+  // The edge runtime chooses forms itself, when it loads a model.
+  const isEqualGroupsOnly = format !== 'edge';
   return [
     // Before channel orders are chosen, because `pre` removes two values that would otherwise have to follow them.
-    ...(format === 'edge' ? [fuseAffineBefore] : []),
+    fuseAffineBefore,
+    // Before channel orders are chosen, because a dense convolution asks for none.
+    ...(isEqualGroupsOnly ? [chooseForms(formCosts(format, target))] : []),
     // After the groups are final, and before fusion, which hides additions from it.
     assignChannelOrders,
     // What the orders could not bring together is moved explicitly.
     separateShuffles,
+    // Once the groups are runs of channels, so that slices and grouped convolutions can express them.
+    ...(isEqualGroupsOnly ? [lowerGroups] : []),
     // Moves that cancel.
     removeIdentities,
     // Last, because every other pass is simpler on separate ops.
-    fuse(fusions[format]),
+    fuse,
   ];
 }
 

@@ -1,0 +1,109 @@
+import {
+  blocksOf,
+  compactWeight,
+  type DenseGrouping,
+  elementCount,
+  type EqualGrouping,
+  expandWeight,
+  type GroupBlock,
+  type Grouping,
+  inferShapes,
+  type NodeOf,
+  recogniseGrouping,
+  type Shape,
+  Mask,
+} from '@dgconv/core';
+import { type FormCosts } from './form-costs.js';
+import { graphPass, type Pass } from './pass.js';
+import { rewriteNodes } from './rewrite.js';
+
+/** A new form has to be this much faster on paper: measurements scatter, and a form that is kept keeps its layer recognisable. */
+const worthwhile = 0.9;
+
+/**
+ * For formats that know equal groups only: a convolution becomes dense (zeros where nothing is connected), keeps its groups, or has
+ * small groups merged, whichever is predicted to be fastest. Before channel orders are chosen, because a dense convolution asks for
+ * none. Unequal groups and shared inputs that stay are lowered afterwards (`lowerGroups`).
+ *
+ * before: `conv2d x {equal G=64, 2 channels each}` · after: `conv2d x {equal G=8, 16 channels each} kernel=compact(expand(w))`
+ */
+export function chooseForms(costs: FormCosts): Pass {
+  return graphPass('choose-forms', (graph) => {
+    const shapes = inferShapes(graph);
+    return rewriteNodes(graph, (node, { emit }) => {
+      if (node.op !== 'conv2d') return emit(node);
+      const { connectivity } = node.attrs;
+      if (connectivity.kind === 'masked' || connectivity.kind === 'learned' || connectivity.kind === 'dense')
+        return emit(node);
+      const form = fastestForm(node, connectivity, shapes, costs);
+      if (form === connectivity) return emit(node);
+      return emit({
+        ...node,
+        attrs: { ...node.attrs, connectivity: form },
+        weights: { ...node.weights, kernel: compactWeight(expandWeight(node.weights.kernel, connectivity), form) },
+      });
+    });
+  });
+}
+
+function fastestForm(
+  node: NodeOf<'conv2d'>,
+  grouping: Grouping,
+  shapes: ReadonlyMap<string, Shape>,
+  costs: FormCosts,
+): Grouping {
+  const { channelsOut, channelsIn } = grouping;
+  const pixels = elementCount(shapes.get(node.id)!.slice(1, 3));
+  const inputPixels = elementCount(shapes.get(node.inputs[0]!)!.slice(1, 3));
+  const taps = pixels * elementCount(node.attrs.kernelSize);
+  const blocksTime = (blocks: readonly GroupBlock[]): number =>
+    blocks.reduce((sum, { inputs, outputs }) => {
+      const size = Math.min(inputs.length, outputs.length);
+      return size === 0 ? sum : sum + costs.convolution(inputs.length * outputs.length, taps, size);
+    }, 0);
+  const dense: DenseGrouping = { kind: 'dense', channelsOut, channelsIn, groups: 1 };
+  const denseTime = costs.convolution(channelsOut * channelsIn, taps, Math.min(channelsOut, channelsIn));
+  switch (grouping.kind) {
+    case 'dense':
+      return grouping;
+    case 'equal': {
+      const kept = blocksTime(blocksOf(grouping)!);
+      const forms = mergedForms(grouping).map((form) => ({ form, time: blocksTime(blocksOf(form)!) }));
+      const best = [...forms, { form: dense, time: denseTime }].reduce((a, b) => (b.time < a.time ? b : a));
+      return best.time < worthwhile * kept ? best.form : grouping;
+    }
+    case 'unequal': {
+      // Slices of the input and the concatenation of the buckets.
+      const moved = costs.move(inputPixels * channelsIn + pixels * channelsOut);
+      return blocksTime(grouping.blocks) + moved < denseTime ? grouping : dense;
+    }
+    case 'shared-inputs': {
+      const gathered = grouping.classes.reduce((sum, { inputs }) => sum + inputs.length, 0);
+      return blocksTime(grouping.classes) + costs.move(inputPixels * gathered) < denseTime ? grouping : dense;
+    }
+    case 'shared-outputs':
+    case 'unstructured':
+      return dense;
+  }
+}
+
+/** The groupings that arise when runs of m groups become one group with zeros, for every m that divides their number. */
+function mergedForms(grouping: EqualGrouping): Grouping[] {
+  const { groups, channelsIn, channelsOut, inputOrder, outputOrder } = grouping;
+  // A depthwise convolution is an op of its own in every runtime.
+  if (groups === channelsIn && groups === channelsOut) return [];
+  const forms: Grouping[] = [];
+  for (let merged = 2; merged < groups; merged += 1) {
+    if (groups % merged !== 0) continue;
+    const [inputSize, outputSize] = [(channelsIn / groups) * merged, (channelsOut / groups) * merged];
+    const groupOfInput = new Map(inputOrder.map((channel, place) => [channel, Math.floor(place / inputSize)]));
+    const groupOfOutput = new Map(outputOrder.map((channel, place) => [channel, Math.floor(place / outputSize)]));
+    const mask = Mask.fromFunction(
+      channelsOut,
+      channelsIn,
+      (output, input) => groupOfOutput.get(output) === groupOfInput.get(input),
+    );
+    forms.push(recogniseGrouping(mask));
+  }
+  return forms;
+}

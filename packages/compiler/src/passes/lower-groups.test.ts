@@ -1,0 +1,43 @@
+import { interpret, type Model } from '@dgconv/core';
+import test from 'ava';
+import fc from 'fast-check';
+import { randomFeeds, randomNetwork } from '../testing/random-network.js';
+import { assignChannelOrders } from './assign-channel-orders.js';
+import { chooseForms } from './choose-forms.js';
+import { formCosts } from './form-costs.js';
+import { hardenGates } from './harden-gates.js';
+import { lowerGroups } from './lower-groups.js';
+import { recogniseGroups } from './recognise-groups.js';
+import { separateShuffles } from './separate-shuffles.js';
+
+const explicit = [hardenGates, recogniseGroups];
+/** Prices under which no groups are given up that a grouped convolution can express. */
+const groupsAreFree = { convolution: (connections: number) => connections, move: () => 0 };
+const lowered = [...explicit, chooseForms(groupsAreFree), assignChannelOrders, separateShuffles, lowerGroups];
+
+test('unequal groups and shared inputs become grouped convolutions that compute the same, to the bit on integers', (t) => {
+  let [buckets, gathers] = [0, 0];
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 10 }), (seed, size) => {
+      const source = randomNetwork({ seed, size, values: 'integers' });
+      const model = lowered.reduce((current, pass) => pass.run(current), source as Model);
+      const feeds = randomFeeds(source.graph, seed, 'integers');
+      t.deepEqual(interpret(model, feeds), interpret(source, feeds));
+      const kinds = model.graph.nodes.map((node) => (node.op === 'conv2d' ? node.attrs.connectivity.kind : 'dense'));
+      t.true(kinds.every((kind) => kind === 'dense' || kind === 'equal'));
+      buckets += model.graph.nodes.filter(({ id }) => id.includes('.bucket')).length;
+      gathers += model.graph.nodes.filter(({ id }) => id.includes('.inputs')).length;
+    }),
+    { numRuns: 300 },
+  );
+  t.true(buckets > 20 && gathers > 5, `${buckets} buckets and ${gathers} gathers were made`);
+});
+
+test('groups of two channels are merged for ONNX Runtime on x64 only where that is predicted to be faster', (t) => {
+  const costs = formCosts('onnx', 'x64');
+  const time = (channels: number): number => costs.convolution(128 * channels, 9, channels);
+  t.true(time(16) < time(8), 'eight channels a group are slower than sixteen with zeros');
+  t.true(time(4) < time(8), 'four channels are not');
+  t.true(costs.convolution(1, 1, 64) < costs.convolution(1, 1, 48));
+  t.is(costs.convolution(1, 1, 1000), 1);
+});
