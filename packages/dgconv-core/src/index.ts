@@ -62,6 +62,7 @@ export type {
   NodeOf,
   Preprocessing,
 } from './graph/graph.js';
+export { type ResizeTap, resizeTaps } from './graph/interpret-resize.js';
 export { learnGroups, type LearnGroupsOptions } from './graph/learn-groups.js';
 export type {
   Activation,

@@ -1,9 +1,12 @@
 import { InvalidInputError, UnsupportedError } from '@dgconv/core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
+import { registerCpuFallbacks } from './cpu-fallback.js';
 import * as tf from './tf.js';
-import './ops/grouped-conv.js';
+import './ops/compact-kernel.js';
 import './ops/fused-kernels.js';
+import './ops/grouped-conv.js';
+import './ops/take-axis.js';
 
 /** Engines that a network can be trained on. `tensorflow` needs the optional `@tensorflow/tfjs-node`. */
 export const backendNames = ['dgconv', 'tensorflow', 'wasm', 'cpu'] as const;
@@ -12,7 +15,7 @@ export type BackendName = (typeof backendNames)[number];
 /** Makes one engine ready to be chosen; says why not by throwing. */
 const prepare: { readonly [Name in BackendName]: () => Promise<void> } = {
   cpu: () => Promise.resolve(),
-  wasm: () => Promise.resolve(),
+  wasm: () => Promise.resolve(registerCpuFallbacks('wasm')),
   dgconv: () => Promise.reject(new Error('it is not built')),
   tensorflow: async () => {
     // The package is optional, so that its name must not be a literal: the compiler would look for it.

@@ -8,3 +8,5 @@ export { DGConv2D } from './layers/dg-conv2d.js';
 export { FlgcConv2D, type FlgcConv2DConfig } from './layers/flgc-conv2d.js';
 export { CondenseConv2D, type CondenseConv2DConfig } from './layers/condense-conv2d.js';
 export type { LearnedConvLayerConfig } from './layers/learned-conv-layer.js';
+export { type BatchStatistics, type EvaluationMode, evaluateGraph, type SlotTensors } from './evaluate/evaluate.js';
+export { type Parameter, type ParameterRole, TrainableNetwork } from './evaluate/trainable-network.js';

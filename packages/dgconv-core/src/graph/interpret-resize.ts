@@ -24,17 +24,29 @@ const rounders: Readonly<Record<ResizeAttrs['rounding'], (position: number) => n
   'round-prefer-ceil': (position) => Math.floor(position + 0.5),
 };
 
-/** Input pixels and their shares for every output pixel of one axis. */
-function taps(inSize: number, outSize: number, scale: number, attrs: ResizeAttrs): [number, number, number][] {
+/** Where an output pixel's value comes from along one axis: `(1 - share) · x[low] + share · x[high]`. */
+export interface ResizeTap {
+  readonly low: number;
+  readonly high: number;
+  readonly share: number;
+}
+
+/**
+ * Input pixels and their shares for every output pixel of one axis, `[outSize]`; pixels beyond the border repeat it.
+ * @param axis - 0 for rows, 1 for columns.
+ */
+export function resizeTaps(inSize: number, axis: 0 | 1, attrs: ResizeAttrs): ResizeTap[] {
+  const outSize = attrs.size[axis];
+  const scale = attrs.scales?.[axis] ?? inSize / outSize;
   const clamp = (index: number): number => Math.min(Math.max(index, 0), inSize - 1);
   return Array.from({ length: outSize }, (_, index) => {
     const position = sourcePosition(index, inSize, outSize, scale, attrs);
     if (attrs.mode === 'nearest') {
       const nearest = clamp(rounders[attrs.rounding](position));
-      return [nearest, nearest, 0];
+      return { low: nearest, high: nearest, share: 0 };
     }
     const low = Math.floor(position);
-    return [clamp(low), clamp(low + 1), position - low];
+    return { low: clamp(low), high: clamp(low + 1), share: position - low };
   });
 }
 
@@ -42,13 +54,13 @@ function taps(inSize: number, outSize: number, scale: number, attrs: ResizeAttrs
 export function resize(x: Value, output: Shape, attrs: ResizeAttrs): Float64Array {
   const [batch, height, width, channels] = x.shape as [number, number, number, number];
   const [, outHeight, outWidth] = output as [number, number, number, number];
-  const rows = taps(height, outHeight, attrs.scales?.[0] ?? height / outHeight, attrs);
-  const columns = taps(width, outWidth, attrs.scales?.[1] ?? width / outWidth, attrs);
+  const rows = resizeTaps(height, 0, attrs);
+  const columns = resizeTaps(width, 1, attrs);
   const result = new Float64Array(batch * outHeight * outWidth * channels);
   let position = 0;
   for (let n = 0; n < batch; n++)
-    for (const [top, bottom, down] of rows)
-      for (const [left, right, across] of columns)
+    for (const { low: top, high: bottom, share: down } of rows)
+      for (const { low: left, high: right, share: across } of columns)
         for (let c = 0; c < channels; c++) {
           const at = (row: number, column: number): number =>
             x.data[((n * height + row) * width + column) * channels + c]!;

@@ -114,6 +114,22 @@ tf.registerGradient({
   },
 });
 
+tf.registerGradient({
+  kernelName: GroupedConv2DInputGradient,
+  inputsToSave: ['dy', 'filter'],
+  // Linear in dy and in the filter: as a transposed convolution it is differentiated in turn.
+  gradFunc: (upstream, saved, attrs) => {
+    const [dy, filter] = saved as [tfc.Tensor4D, tfc.Tensor4D];
+    const conv = attrs as unknown as GroupedConv2DAttrs;
+    const gradient = upstream as tfc.Tensor4D;
+    return {
+      dy: () => groupedConv2d(gradient, filter, conv),
+      filter: () =>
+        groupedConv2dFilterGradient(gradient, dy, { ...conv, filterShape: filter.shape, inputGroups: null }),
+    };
+  },
+});
+
 registerPlainKernel<GroupedConv2DInputs<tfc.TensorInfo>, GroupedConv2DAttrs>(
   GroupedConv2D,
   ({ x, filter }, attrs, { read, write }) => {

@@ -1,0 +1,544 @@
+import {
+  type Activation,
+  type AttrsByOp,
+  fillWeight,
+  type Graph,
+  GraphBuilder,
+  initialWeights,
+  interpret,
+  learnGroups,
+  literalWeight,
+  mapSource,
+  Mask,
+  type Model,
+  type Node,
+  type OpKind,
+  RandomSource,
+  recogniseGrouping,
+  type Shape,
+  slotsOf,
+  type StoredTensor,
+  type Weight,
+  type WeightsByOp,
+} from '@dgconv/core';
+import test from 'ava';
+import type * as tfc from '@tensorflow/tfjs-core';
+import { findBackends, useBackend } from '../backends.js';
+import * as tf from '../tf.js';
+import { TrainableNetwork } from './trainable-network.js';
+
+const { available } = await findBackends();
+
+type Fields = {
+  [K in OpKind]: { op: K; shapes: Shape[]; attrs: AttrsByOp[K]; weights?: Partial<WeightsByOp[K]> };
+}[OpKind];
+
+const window = (r: RandomSource) => ({
+  kernelSize: [1 + r.below(3), 1 + r.below(3)] as const,
+  strides: [1 + r.below(2), 1 + r.below(2)] as const,
+  dilations: [1 + r.below(2), 1 + r.below(2)] as const,
+  padding: { top: r.below(2), bottom: r.below(2), left: r.below(2), right: r.below(2) },
+});
+
+const pooling = (r: RandomSource) => ({
+  kernelSize: [2, 2 + r.below(2)] as const,
+  strides: [1 + r.below(2), 1 + r.below(2)] as const,
+  dilations: r.below(3) === 0 ? ([2, 1] as const) : ([1, 1] as const),
+  padding: { top: r.below(2), bottom: r.below(2), left: r.below(2), right: r.below(2) },
+});
+
+const activations: readonly Activation[] = [
+  ...(['identity', 'relu', 'relu6', 'sigmoid', 'hard-swish', 'swish', 'tanh', 'exp', 'abs', 'negate', 'gelu'] as const),
+  ...(['softplus', 'erf', 'floor', 'ceil'] as const),
+].map((name): Activation => ({ function: name }));
+const parametric: readonly Activation[] = [
+  { function: 'leaky-relu', alpha: 0.1 },
+  { function: 'elu', alpha: 0.7 },
+  { function: 'clip', alpha: -0.5, beta: 0.8 },
+  { function: 'hard-sigmoid', alpha: 0.2, beta: 0.5 },
+];
+const positive: readonly Activation[] = (['sqrt', 'log', 'reciprocal'] as const).map((name) => ({ function: name }));
+const anyActivation = (r: RandomSource): Activation => pick(r, [...activations.slice(0, 13), ...parametric]);
+
+function pick<Value>(r: RandomSource, values: readonly Value[]): Value {
+  return values[r.below(values.length)]!;
+}
+
+const randomMask = (r: RandomSource, rows: number, cols: number) =>
+  Mask.fromFunction(rows, cols, () => r.below(2) === 1);
+
+/** A 0/1 mask of each kind that `recogniseGrouping` knows. */
+const structuredMasks: readonly ((r: RandomSource) => Mask)[] = [
+  () => Mask.ones(4, 6),
+  () => Mask.fromFunction(4, 6, (o, i) => o % 2 === i % 2),
+  () => Mask.fromSupports(5, [[0], [1, 2, 4], [1, 2, 4], [0], [3]]),
+  () =>
+    Mask.fromSupports(4, [
+      [0, 1],
+      [1, 2],
+      [0, 1],
+      [1, 2],
+    ]),
+  () =>
+    Mask.fromSupports(4, [
+      [0, 1],
+      [1, 2],
+      [0, 1],
+      [1, 2],
+    ]).transpose(),
+  (r) => randomMask(r, 5, 4),
+];
+
+/** A random node of every op. */
+const cases: { readonly [K in OpKind]: (r: RandomSource) => Extract<Fields, { op: K }> } = {
+  conv2d(r) {
+    const mask = pick(r, structuredMasks)(r);
+    const grouping = recogniseGrouping(mask);
+    const learned = [
+      { kind: 'learned', rule: 'dgconv' },
+      { kind: 'learned', rule: 'flgc', groups: 3 },
+      { kind: 'learned', rule: 'condense', groups: 2, condenseFactor: 2 },
+    ] as const;
+    const { channelsOut, channelsIn } = grouping;
+    const connectivity = pick(r, [
+      grouping,
+      grouping,
+      grouping,
+      { kind: 'masked', channelsOut, channelsIn, mask } as const,
+      ...learned.map((rule) => ({ ...rule, channelsOut, channelsIn })),
+    ]);
+    const isCondensed = connectivity.kind === 'learned' && connectivity.rule === 'condense';
+    return {
+      op: 'conv2d',
+      shapes: [[1, 6, 5, channelsIn]],
+      attrs: { ...window(r), connectivity, pre: pick(r, ['none', 'affine-relu']), activation: anyActivation(r) },
+      ...(isCondensed && { weights: { mask: maskWeight(mask) } }),
+    };
+  },
+  'conv2d-transpose': (r) => {
+    const groups = 1 + r.below(2);
+    const strides = [1 + r.below(2), 1 + r.below(2)] as const;
+    return {
+      op: 'conv2d-transpose',
+      shapes: [[1, 4, 3, 2 * groups]],
+      attrs: {
+        ...window(r),
+        kernelSize: [3, 2 + r.below(2)],
+        strides,
+        channelsIn: 2 * groups,
+        channelsOut: 3 * groups,
+        groups,
+        outputPadding: [r.below(strides[0]), r.below(strides[1])],
+        activation: anyActivation(r),
+      },
+    };
+  },
+  dense: (r) => ({
+    op: 'dense',
+    shapes: [[1, 4]],
+    attrs: { channelsIn: 4, channelsOut: 3, activation: anyActivation(r) },
+  }),
+  matmul: (r) => ({
+    op: 'matmul',
+    shapes: pick(r, [
+      [
+        [1, 3, 4],
+        [1, 4, 2],
+      ],
+      [
+        [1, 2, 3, 4],
+        [1, 2, 4, 2],
+      ],
+    ]),
+    attrs: {},
+  }),
+  'batch-norm': (r) => ({
+    op: 'batch-norm',
+    shapes: pick(r, [[[1, 3, 2, 4]], [[1, 4]]]),
+    attrs: { channels: 4, epsilon: 1e-3 },
+  }),
+  affine: () => ({ op: 'affine', shapes: [[1, 2, 3, 4]], attrs: { channels: 4 } }),
+  activation: (r) => ({
+    op: 'activation',
+    shapes: [[1, 3, 2, 4]],
+    attrs: { activation: pick(r, [...activations, ...parametric]) },
+  }),
+  prelu: () => ({ op: 'prelu', shapes: [[1, 2, 3, 4]], attrs: { channels: 4 } }),
+  binary: (r) => ({
+    op: 'binary',
+    shapes: pick(r, [
+      [
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],
+      ],
+      [
+        [1, 2, 3, 4],
+        [1, 1, 1, 4],
+      ],
+      [
+        [1, 4],
+        [1, 1],
+      ],
+    ]),
+    attrs: {
+      function: pick(r, ['add', 'subtract', 'multiply', 'maximum', 'minimum']),
+      activation: anyActivation(r),
+    },
+  }),
+  constant: () => ({ op: 'constant', shapes: [[1, 2]], attrs: { shape: [2, 3] } }),
+  softmax: (r) => ({ op: 'softmax', shapes: [[1, 3, 2, 4]], attrs: { axis: 1 + r.below(3) } }),
+  'max-pool': (r) => ({ op: 'max-pool', shapes: [[1, 6, 7, 3]], attrs: pooling(r) }),
+  'average-pool': (r) => ({
+    op: 'average-pool',
+    shapes: [[1, 6, 7, 3]],
+    attrs: { ...pooling(r), countPadding: r.below(2) === 0 },
+  }),
+  reduce: (r) => ({
+    op: 'reduce',
+    shapes: [[1, 3, 2, 4]],
+    attrs: {
+      function: pick(r, ['mean', 'sum', 'max', 'min']),
+      axes: pick(r, [[1, 2], [3], [1, 2, 3], [2]]),
+      keepDims: r.below(2) === 0,
+    },
+  }),
+  concat: (r) => ({
+    op: 'concat',
+    shapes: [
+      [1, 3, 2, 4],
+      [1, 3, 2, 4],
+    ],
+    attrs: { axis: 1 + r.below(3) },
+  }),
+  slice: (r) => ({
+    op: 'slice',
+    shapes: [[1, 5, 6, 4]],
+    attrs: pick(r, [
+      { starts: [0, 1, 0, 2], sizes: [1, 3, 6, 2], steps: [1, 1, 1, 1] },
+      { starts: [0, 4, 1, 3], sizes: [1, 3, 2, 2], steps: [1, -2, 3, -1] },
+    ]),
+  }),
+  pad: (r) => ({
+    op: 'pad',
+    shapes: [[1, 4, 3, 2]],
+    attrs: { before: [0, 2, 1, 1], after: [0, 1, 2, 0], mode: pick(r, ['constant', 'reflect', 'edge']), value: -0.5 },
+  }),
+  resize: (r) => ({
+    op: 'resize',
+    shapes: [[1, 4, 3, 2]],
+    attrs: {
+      size: [1 + r.below(9), 1 + r.below(7)],
+      mode: pick(r, ['nearest', 'linear']),
+      coordinates: pick(r, ['half-pixel', 'pytorch-half-pixel', 'align-corners', 'asymmetric']),
+      rounding: pick(r, ['round-prefer-floor', 'round-prefer-ceil', 'floor', 'ceil']),
+      scales: pick(r, [null, [0.5, 0.7]]),
+    },
+  }),
+  transpose: (r) => ({
+    op: 'transpose',
+    shapes: [[1, 3, 2, 4]],
+    attrs: {
+      permutation: pick(r, [
+        [0, 3, 1, 2],
+        [0, 2, 1, 3],
+      ]),
+    },
+  }),
+  reshape: (r) => ({
+    op: 'reshape',
+    shapes: [[1, 3, 2, 4]],
+    attrs: {
+      shape: pick(r, [
+        [1, 24],
+        [1, 4, 6],
+      ]),
+    },
+  }),
+  take: (r) => ({ op: 'take', shapes: [[1, 3, 2, 4]], attrs: { axis: 1 + r.below(3), indices: [1, 0, 1] } }),
+  identity: () => ({ op: 'identity', shapes: [[1, 3]], attrs: {} }),
+  dropout: () => ({ op: 'dropout', shapes: [[1, 3]], attrs: { rate: 0.5 } }),
+};
+
+function maskWeight(mask: Mask): Weight {
+  const values = Array.from({ length: mask.rows * mask.cols }, (_, at) =>
+    mask.get(Math.floor(at / mask.cols), at % mask.cols),
+  );
+  return literalWeight([mask.rows, mask.cols, 1, 1], values);
+}
+
+/** A graph of one node, its slots filled with random stored tensors. */
+function randomModel(kind: OpKind, r: RandomSource): Model {
+  const { op, shapes, attrs, weights = {} } = (cases[kind] as (r: RandomSource) => Fields)(r);
+  const names = shapes.map((_, index) => `input${index}`);
+  const bare = {
+    id: 'node',
+    op,
+    inputs: op === 'constant' ? [] : names,
+    attrs,
+    weights: {},
+    origin: [],
+  } as unknown as Node;
+  const tensors = new Map<string, StoredTensor>();
+  const slots: Record<string, Weight> = { ...(weights as Record<string, Weight>) };
+  for (const { name, shape, isOptional } of slotsOf(bare)) {
+    if (slots[name] || (isOptional && r.below(2) === 0)) continue;
+    const values = randomValues(
+      r,
+      shape.reduce((product, size) => product * size, 1),
+      name === 'variance',
+    );
+    tensors.set(name, { shape, values });
+    slots[name] = { kind: 'stored', name };
+  }
+  const graph: Graph = {
+    formatVersion: '1.0',
+    nodes: [{ ...bare, weights: slots } as Node],
+    inputs: shapes.map((shape, index) => ({ name: names[index]!, shape })),
+    outputs: [{ name: 'y', value: 'node' }],
+    metadata: { name: kind },
+  };
+  return { graph, weights: mapSource(tensors) };
+}
+
+function randomValues(r: RandomSource, length: number, isPositive = false): Float32Array {
+  return Float32Array.from({ length }, () => (isPositive ? 0.5 + r.uniform() : r.normal()));
+}
+
+type Feeds = Record<string, Float32Array>;
+
+function randomFeeds({ inputs }: Graph, batch: number, r: RandomSource, isPositive = false): Feeds {
+  const size = (shape: Shape) => batch * shape.reduce((product, length) => product * length, 1);
+  return Object.fromEntries(inputs.map(({ name, shape }) => [name, randomValues(r, size(shape), isPositive)]));
+}
+
+const feedTensors = ({ inputs }: Graph, feeds: Feeds, batch: number) =>
+  Object.fromEntries(inputs.map(({ name, shape }) => [name, tf.tensor(feeds[name]!, [batch, ...shape.slice(1)])]));
+
+/** Largest difference relative to the largest value. */
+function relativeDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  const scale = Array.from(expected).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
+  return Array.from(expected).reduce((most, value, at) => Math.max(most, Math.abs(value - actual[at]!)), 0) / scale;
+}
+
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Array.from(a).reduce((sum, value, at) => sum + value * b[at]!, 0);
+
+/** Gradients by the trainer against differences of the interpreter's float64 values along random directions. */
+function checkGradients(network: TrainableNetwork, model: Model, feeds: Feeds, batch: number, r: RandomSource): number {
+  const { graph } = model;
+  const output = graph.outputs[0]!.name;
+  const y = interpret(model, feeds, { batch })[output]!;
+  const dy = randomValues(r, y.length);
+  const names = graph.inputs.map(({ name }) => name);
+  const gradients = tf.tidy(() => {
+    const tensors = feedTensors(graph, feeds, batch);
+    const loss = (...inputs: tfc.Tensor[]): tfc.Scalar => {
+      const outputs = network.evaluate(Object.fromEntries(names.map((name, at) => [name, inputs[at]!])), {
+        kind: 'inference',
+      });
+      return tf.sum(tf.mul(outputs[output]!, tf.tensor(dy, outputs[output]!.shape)));
+    };
+    return tf
+      .grads(loss)(names.map((name) => tensors[name]!))
+      .map((gradient) => gradient.dataSync());
+  });
+  const step = 2 ** -18;
+  const directions = names.map((name) => randomValues(r, feeds[name]!.length));
+  const moved = (sign: number) =>
+    Object.fromEntries(
+      names.map((name, at) => [
+        name,
+        Float64Array.from(feeds[name]!, (value, k) => value + sign * step * directions[at]![k]!),
+      ]),
+    );
+  const at = (sign: number) => dot(interpret(model, moved(sign), { batch })[output]!, dy);
+  const expected = (at(1) - at(-1)) / (2 * step);
+  const actual = gradients.reduce((sum, gradient, index) => sum + dot(gradient, directions[index]!), 0);
+  const scale = gradients.reduce(
+    (sum, gradient, index) => sum + Math.sqrt(dot(gradient, gradient) * dot(directions[index]!, directions[index]!)),
+    1e-3,
+  );
+  return Math.abs(actual - expected) / scale;
+}
+
+for (const backend of available) {
+  test.serial(
+    `on ${backend} every op equals the interpreter, and its gradient equals finite differences`,
+    async (t) => {
+      await useBackend(backend);
+      for (const kind of Object.keys(cases) as OpKind[]) {
+        const runs = kind === 'conv2d' ? 40 : kind === 'activation' ? 30 : 12;
+        for (let seed = 0; seed < runs; seed++) {
+          const r = new RandomSource(seed);
+          const model = randomModel(kind, r);
+          const batch = kind === 'constant' ? 1 : 1 + (seed % 2);
+          checkModel(t, `${kind}, seed ${seed}`, model, batch, r);
+        }
+      }
+    },
+  );
+
+  test.serial(`on ${backend} functions of positive numbers equal the interpreter, with gradients`, async (t) => {
+    await useBackend(backend);
+    for (const activation of positive) {
+      const builder = new GraphBuilder({ name: 'positive' });
+      const x = builder.activation('node', builder.input('x', [1, 2, 5]), activation);
+      checkModel(
+        t,
+        activation.function,
+        { graph: builder.build([{ name: 'y', value: x }]), weights: mapSource(new Map()) },
+        2,
+        new RandomSource(1),
+        true,
+      );
+    }
+    for (const name of ['divide', 'power'] as const) {
+      const builder = new GraphBuilder({ name });
+      const y = builder.binary('node', builder.input('a', [1, 7]), builder.input('b', [1, 7]), name);
+      checkModel(
+        t,
+        name,
+        { graph: builder.build([{ name: 'y', value: y }]), weights: mapSource(new Map()) },
+        2,
+        new RandomSource(2),
+        true,
+      );
+    }
+  });
+
+  test.serial(`on ${backend} random residual networks with learned convolutions equal the interpreter`, async (t) => {
+    await useBackend(backend);
+    for (let seed = 0; seed < 8; seed++) {
+      const r = new RandomSource(seed);
+      const graph = randomNetwork(r);
+      const model = { graph, weights: mapSource(initialWeights(graph, seed)) };
+      checkModel(t, `network ${seed}`, model, 2, r);
+    }
+  });
+
+  test.serial(`on ${backend} batch norm in training normalises by the batch, ReLU fused or not`, async (t) => {
+    await useBackend(backend);
+    for (const readers of [1, 2]) {
+      const builder = new GraphBuilder({ name: 'norm' });
+      const norm = builder.batchNorm('bn', builder.input('x', [1, 3, 2, 4]));
+      const relu = builder.relu('relu', norm);
+      const y = readers === 1 ? relu : builder.add('sum', relu, norm);
+      const graph = builder.build([{ name: 'y', value: y }]);
+      const tensors = new Map<string, StoredTensor>();
+      const r = new RandomSource(5);
+      for (const name of ['weight', 'bias', 'running_mean', 'running_var']) {
+        tensors.set(`bn.${name}`, { shape: [4], values: randomValues(r, 4, name === 'running_var') });
+      }
+      const network = new TrainableNetwork({ graph, weights: mapSource(tensors) });
+      const feeds = randomFeeds(graph, 5, r);
+      const trained = tf.tidy(() => {
+        const { y: value } = network.evaluate(feedTensors(graph, feeds, 5), {
+          kind: 'training',
+          gates: 'learn',
+          random: () => 0,
+          onBatchStatistics: (node, { mean, variance, count }) => {
+            t.is(node.id, 'bn');
+            t.is(count, 30);
+            tensors.set('bn.running_mean', { shape: [4], values: Float32Array.from(mean.dataSync()) });
+            tensors.set('bn.running_var', { shape: [4], values: Float32Array.from(variance.dataSync()) });
+          },
+        });
+        return value!.dataSync();
+      });
+      const expected = interpret({ graph, weights: mapSource(tensors) }, feeds, { batch: 5 })['y']!;
+      t.true(relativeDifference(trained, expected) < 1e-5);
+      network.dispose();
+    }
+  });
+}
+
+test.serial('a feed of another shape is refused', async (t) => {
+  await useBackend('cpu');
+  const builder = new GraphBuilder({ name: 'small' });
+  const y = builder.relu('relu', builder.input('x', [1, 3]));
+  const network = new TrainableNetwork({
+    graph: builder.build([{ name: 'y', value: y }]),
+    weights: mapSource(new Map()),
+  });
+  t.throws(() => network.evaluate({ x: tf.zeros([2, 4]) }, { kind: 'inference' }), {
+    message: "The input 'x' is [N, 3], and [2, 4] was given.",
+  });
+  t.throws(() => network.evaluate({}, { kind: 'inference' }), { message: /nothing was given/ });
+});
+
+test.serial('weights that are expressions become stored tensors with their values', async (t) => {
+  await useBackend('cpu');
+  const r = new RandomSource(1);
+  const { graph, weights } = randomModel('affine', r);
+  const [node] = graph.nodes as [Node];
+  const scale: Weight = { kind: 'scale', of: { kind: 'stored', name: 'scale' }, axis: 0, by: fillWeight([4], 2) };
+  const changed = { ...graph, nodes: [{ ...node, weights: { ...node.weights, scale } } as Node] };
+  const network = new TrainableNetwork({ graph: changed, weights });
+  const model = network.toModel();
+  t.deepEqual(model.weights.names, ['node.scale', 'shift']);
+  t.deepEqual(
+    [...model.weights.read('node.scale')],
+    [...weights.read('scale')].map((value) => 2 * value),
+  );
+  network.dispose();
+});
+
+test.serial('a network that goes through the trainer untouched comes back equal', async (t) => {
+  await useBackend('cpu');
+  for (let seed = 0; seed < 12; seed++) {
+    const model = randomModel('conv2d', new RandomSource(seed));
+    const network = new TrainableNetwork(model);
+    const back = network.toModel();
+    for (const name of model.weights.names)
+      t.deepEqual(back.weights.read(name), model.weights.read(name), `${seed} ${name}`);
+    network.dispose();
+  }
+});
+
+function checkModel(
+  t: { true(value: boolean, message: string): void },
+  what: string,
+  model: Model,
+  batch: number,
+  r: RandomSource,
+  isPositive = false,
+): void {
+  const { graph } = model;
+  const network = new TrainableNetwork(model);
+  const feeds = randomFeeds(graph, batch, r, isPositive);
+  const expected = interpret(model, feeds, { batch });
+  const before = tf.memory().numTensors;
+  tf.tidy(() => {
+    const actual = network.evaluate(feedTensors(graph, feeds, batch), { kind: 'inference' });
+    for (const [name, values] of Object.entries(expected)) {
+      const difference = relativeDifference(actual[name]!.dataSync(), values);
+      t.true(difference < 2e-5, `${what} differs by ${difference}`);
+    }
+  });
+  if (graph.nodes[0]!.op !== 'constant') {
+    const difference = checkGradients(network, model, feeds, batch, r);
+    t.true(difference < 2e-4, `the gradient of ${what} differs by ${difference}`);
+  }
+  t.true(tf.memory().numTensors === before, `${what} leaks tensors`);
+  network.dispose();
+}
+
+/** Blocks with shortcuts, shuffles and concatenations between learned, grouped and depthwise convolutions. */
+function randomNetwork(r: RandomSource): Graph {
+  const g = new GraphBuilder({ name: 'random' });
+  let x = g.input('x', [1, 8, 7, 4]);
+  for (let block = 0; block < 4; block++) {
+    const id = `block${block}`;
+    const channels = g.channels(x);
+    let y = g.conv(`${id}.conv1`, x, { channelsOut: channels, kernelSize: 1, bias: r.below(2) === 0 });
+    y = g.relu(`${id}.relu`, g.batchNorm(`${id}.bn`, y));
+    y = g.conv(`${id}.learned`, y, { channelsOut: channels, kernelSize: 3 });
+    y = g.channelShuffle(`${id}.shuffle`, y, 2);
+    y = g.conv(`${id}.grouped`, y, { channelsOut: channels, kernelSize: 3, groups: pick(r, [1, 2, channels]) });
+    y = g.activation(`${id}.act`, y, pick(r, activations.slice(3, 7)));
+    x = r.below(2) === 0 ? g.add(`${id}.add`, y, x) : g.concatChannels(`${id}.concat`, [y, x]);
+    if (block === 1) x = g.averagePool(`${id}.pool`, x, { kernelSize: 2, stride: 2 });
+  }
+  const y = g.dense('fc', g.globalAveragePool('gap', x), 5);
+  return learnGroups(g.build([{ name: 'y', value: y }]), { rule: 'dgconv', select: '*.learned', weights: 'new' });
+}
