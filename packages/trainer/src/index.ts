@@ -10,3 +10,5 @@ export { CondenseConv2D, type CondenseConv2DConfig } from './layers/condense-con
 export type { LearnedConvLayerConfig } from './layers/learned-conv-layer.js';
 export { type BatchStatistics, type EvaluationMode, evaluateGraph, type SlotTensors } from './evaluate/evaluate.js';
 export { type Parameter, type ParameterRole, TrainableNetwork } from './evaluate/trainable-network.js';
+export { type DataSet, type LabelledImages, preprocessingOf } from './data/data-set.js';
+export { openDataSet } from './data/open-data-set.js';
