@@ -7,6 +7,7 @@ import './ops/compact-kernel.js';
 import './ops/fused-kernels.js';
 import './ops/grouped-conv.js';
 import './ops/take-axis.js';
+import { registerDgconvBackend } from './backend/register.js';
 
 /** Engines that a network can be trained on. `tensorflow` needs the optional `@tensorflow/tfjs-node`. */
 export const backendNames = ['dgconv', 'tensorflow', 'wasm', 'cpu'] as const;
@@ -16,7 +17,7 @@ export type BackendName = (typeof backendNames)[number];
 const prepare: { readonly [Name in BackendName]: () => Promise<void> } = {
   cpu: () => Promise.resolve(),
   wasm: () => Promise.resolve(registerCpuFallbacks('wasm')),
-  dgconv: () => Promise.reject(new Error('it is not built')),
+  dgconv: async () => void (await registerDgconvBackend()),
   tensorflow: async () => {
     // The package is optional, so that its name must not be a literal: the compiler would look for it.
     const name: string = '@tensorflow/tfjs-node';

@@ -12,3 +12,4 @@ export { type BatchStatistics, type EvaluationMode, evaluateGraph, type SlotTens
 export { type Parameter, type ParameterRole, TrainableNetwork } from './evaluate/trainable-network.js';
 export { type DataSet, type LabelledImages, preprocessingOf } from './data/data-set.js';
 export { openDataSet } from './data/open-data-set.js';
+export { setBackendThreads } from './backend/register.js';

@@ -1,0 +1,77 @@
+// What one translation unit per instruction set offers; the drivers above it are compiled once and pick a table at run time.
+#pragma once
+#include <stdint.h>
+
+namespace dgc {
+
+constexpr int kMaxVectors = 4;
+constexpr int kMaxRows = 16;
+
+// y[row, 0..width) = Σ over taps and depth of input pixel · weights, for up to kMaxRows output pixels.
+struct ConvTile {
+  const float* input;            // the image, at the block's first channel
+  const float* zeros;            // `depth` zeros, read where a tap falls on padding
+  const int32_t* offsets;        // [taps, offsetStride]: element offset of each pixel's tap, or -1 for padding
+  long offsetStride;
+  long taps;
+  long depth;                    // input channels of the block
+  const float* weights;          // [taps, depth, vectors·lanes]
+  float* output;                 // at the panel's first channel
+  const int32_t* outputOffsets;  // element offset of each output pixel
+  long width;                    // channels to store, ≤ vectors·lanes
+};
+
+// out[i, 0..width) (+)= Σ over images and pixel pairs of x[pixel, i] · dy[pixel, 0..width).
+struct FilterTile {
+  const float* x;
+  const float* dy;
+  const int32_t* pairs;  // [count, 2]: element offsets of x and dy in their images
+  long count;
+  long images;
+  long xImageStride;
+  long dyImageStride;
+  float* output;
+  long outputStride;
+  long width;
+  bool accumulate;
+};
+
+using ConvTileFunction = void (*)(const ConvTile&);
+using FilterTileFunction = void (*)(const FilterTile&);
+
+enum BinaryKind { kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kBinaryKinds };
+
+struct KernelTable {
+  int lanes;
+  int convRows[kMaxVectors + 1];    // most rows of a tile that is that many vectors wide
+  int filterRows[kMaxVectors + 1];
+  ConvTileFunction conv[kMaxVectors + 1][kMaxRows + 1];
+  FilterTileFunction filter[kMaxVectors + 1][kMaxRows + 1];
+  // Mean of every channel over the rows, and the sum of squared distances from it.
+  void (*channelMoments)(const float* x, long rows, long channels, float* mean, float* squares);
+  // y = x·scale + offset, and the larger of it and zero if relu.
+  void (*channelAffine)(const float* x, const float* scale, const float* offset, bool relu, long rows, long channels, float* y);
+  // sums[0] = Σ dy, sums[1] = Σ dy·(x - mean)·inverse; with relu, dy counts only where x·scale + offset > 0.
+  void (*channelGradientSums)(const float* x, const float* dy, const float* mean, const float* inverse, const float* scale, const float* offset, bool relu,
+                              long rows, long channels, float* sumDy, float* sumDyX);
+  // dx = a·dy + b·x + c.
+  void (*channelGradientApply)(const float* x, const float* dy, const float* scale, const float* offset, bool relu, const float* a, const float* b,
+                               const float* c, long rows, long channels, float* dx);
+  void (*relu)(const float* x, long elements, float* y);
+  void (*reluGradient)(const float* x, const float* dy, long elements, float* dx);
+  void (*step)(const float* x, long elements, float* y);
+  void (*addInto)(const float* x, long elements, float* y);
+  void (*binary[kBinaryKinds])(const float* a, long strideA, const float* b, long strideB, long elements, float* y);  // strides 0 or 1
+  void (*scaleBy)(float factor, long elements, float* y);
+  double (*sum)(const float* x, long elements);
+  void (*momentum)(const float* parameter, const float* gradient, const float* velocity, long elements, float learningRate, float momentum,
+                   float weightDecay, bool nesterov, float* nextParameter, float* nextVelocity);
+};
+
+#if defined(__x86_64__)
+const KernelTable* kernelsAvx512();
+const KernelTable* kernelsAvx2();
+#endif
+const KernelTable* kernelsBaseline();
+
+}  // namespace dgc

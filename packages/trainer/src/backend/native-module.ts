@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { checkStatus, outputBuffers, Schema, type Operations } from './operations.js';
+import { instantiateWasm, type WasmEngine } from './wasm-memory.js';
+
+export type Buffers = readonly (Float32Array | Int32Array)[];
+
+/** The native training kernels, as a Node addon or as WebAssembly. */
+export interface NativeModule {
+  readonly engine: 'addon' | 'wasm';
+  /** `avx512`, `avx2` or `baseline`. */
+  readonly instructionSet: string;
+  /** Memory for a tensor; contents undefined. */
+  allocate(elements: number): Float32Array;
+  /** Runs one operation; `outputBuffers` says which of the buffers it writes. */
+  run<Name extends keyof Operations>(operation: Name, params: Operations[Name], buffers: Buffers): void;
+  /** Threads that share the work from now on; results do not depend on it. @returns what was granted. */
+  setThreads(threads: number): number;
+  /** Restricts to a lesser instruction set. @returns false if there is no such. */
+  useInstructionSet(name: string): boolean;
+}
+
+interface Addon {
+  readonly schema: string;
+  run(operation: number, params: Float64Array, buffers: Buffers): number;
+  allocate(elements: number): Float32Array;
+  setThreads(threads: number): number;
+  instructionSet(): string;
+  useInstructionSet(name: string): boolean;
+}
+
+const fileOf = (name: string) => fileURLToPath(new URL(`../../native/${name}`, import.meta.url));
+
+/** The addon, if it was built for this machine. */
+export function loadAddon(): NativeModule | undefined {
+  const file = fileOf('dgconv-train.node');
+  if (!existsSync(file)) return undefined;
+  const addon = createRequire(import.meta.url)(file) as Addon;
+  const schema = new Schema(addon.schema);
+  addon.setThreads(availableParallelism());
+  return {
+    engine: 'addon',
+    get instructionSet() {
+      return addon.instructionSet();
+    },
+    allocate: (elements) => addon.allocate(elements),
+    run(operation, params, buffers) {
+      const { code, values } = schema.encode(operation, params);
+      checkStatus(operation, addon.run(code, values, buffers), params);
+    },
+    setThreads: (threads) => addon.setThreads(threads),
+    useInstructionSet: (name) => addon.useInstructionSet(name),
+  };
+}
+
+/** The WebAssembly module, if it was built. */
+export async function loadWasm(): Promise<NativeModule | undefined> {
+  const file = fileOf('dgconv-train.wasm');
+  if (!existsSync(file)) return undefined;
+  const engine: WasmEngine = await instantiateWasm(readFileSync(file));
+  const schema = new Schema(engine.schema);
+  return {
+    engine: 'wasm',
+    instructionSet: 'baseline',
+    allocate: (elements) => new Float32Array(elements),
+    run(operation, params, buffers) {
+      const { code, values } = schema.encode(operation, params);
+      checkStatus(operation, engine.run(code, values, buffers, outputBuffers[operation]), params);
+    },
+    setThreads: () => 1,
+    useInstructionSet: (name) => name === 'baseline',
+  };
+}
+
+/**
+ * The fastest form of the kernels that there is here.
+ * @throws if neither was built.
+ */
+export async function loadNativeModule(): Promise<NativeModule> {
+  const module = loadAddon() ?? (await loadWasm());
+  if (!module) throw new Error('its kernels are not built (npm run build makes them)');
+  return module;
+}
