@@ -39,6 +39,9 @@ template <int R, int V>
 void convTile(const ConvTile& t) {
   Vector sum[R][V];
   DGC_UNROLL for (int r = 0; r < R; r++) DGC_UNROLL for (int v = 0; v < V; v++) sum[r][v] = Vector{};
+  // The lines that will be written arrive while the sums are made.
+  DGC_UNROLL for (int r = 0; r < R; r++)
+    DGC_UNROLL for (int v = 0; v < V; v++) __builtin_prefetch(t.output + t.outputOffsets[r] + v * L, 1);
   const float* w = t.weights;
   const int32_t* offsets = t.offsets;
   for (long tap = 0; tap < t.taps; tap++, offsets += t.offsetStride) {
