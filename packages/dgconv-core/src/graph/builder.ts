@@ -4,6 +4,7 @@ import type { Grouping } from '../grouping/grouping.js';
 import { channelShuffle } from '../grouping/permutation.js';
 import type { Graph, GraphInput, GraphMetadata, GraphOutput, Node } from './graph.js';
 import type { Activation, BinaryFunction, Padding, Shape } from './ops.js';
+import { nodeShape } from './types.js';
 import type { Weight } from './weights.js';
 
 /** What a convolution of {@link GraphBuilder.conv} looks like; sizes in pixels, one number for both directions. */
@@ -15,8 +16,6 @@ export interface ConvOptions {
   readonly padding?: number;
   readonly groups?: number;
   readonly bias?: boolean;
-  /** Name of the kernel in the checkpoint; default `<id>.weight`. */
-  readonly weightName?: string;
 }
 
 /** Window of a pooling of {@link GraphBuilder}; sizes in pixels, one number for both directions. */
@@ -78,77 +77,59 @@ export class GraphBuilder {
         ? new InvalidInputError(`convolution '${id}': ${error.message}`, { cause: error })
         : error;
     }
-    return this.#push(
-      {
-        id,
-        op: 'conv2d',
-        inputs: [x],
-        attrs: {
-          ...square(kernelSize, stride, padding),
-          connectivity,
-          pre: 'none',
-          activation: { function: 'identity' },
-        },
-        weights: {
-          kernel: stored(options.weightName ?? `${id}.weight`),
-          ...(options.bias === true ? { bias: stored(`${id}.bias`) } : {}),
-        },
-        origin: [id],
+    return this.#push({
+      id,
+      op: 'conv2d',
+      inputs: [x],
+      attrs: {
+        ...square(kernelSize, stride, padding),
+        connectivity,
+        pre: 'none',
+        activation: { function: 'identity' },
       },
-      this.#windowed(id, x, kernelSize, stride, padding, channelsOut),
-    );
+      weights: {
+        kernel: stored(`${id}.weight`),
+        ...(options.bias === true ? { bias: stored(`${id}.bias`) } : {}),
+      },
+      origin: [id],
+    });
   }
 
   /** Batch normalisation over the last dimension, with the names `weight`, `bias`, `running_mean`, `running_var`. */
   batchNorm(id: string, x: string, epsilon = 1e-5): string {
-    return this.#push(
-      {
-        id,
-        op: 'batch-norm',
-        inputs: [x],
-        attrs: { channels: this.channels(x), epsilon },
-        weights: {
-          gamma: stored(`${id}.weight`),
-          beta: stored(`${id}.bias`),
-          mean: stored(`${id}.running_mean`),
-          variance: stored(`${id}.running_var`),
-        },
-        origin: [id],
+    return this.#push({
+      id,
+      op: 'batch-norm',
+      inputs: [x],
+      attrs: { channels: this.channels(x), epsilon },
+      weights: {
+        gamma: stored(`${id}.weight`),
+        beta: stored(`${id}.bias`),
+        mean: stored(`${id}.running_mean`),
+        variance: stored(`${id}.running_var`),
       },
-      this.shape(x),
-    );
+      origin: [id],
+    });
   }
 
   activation(id: string, x: string, activation: Activation): string {
-    return this.#push(
-      { id, op: 'activation', inputs: [x], attrs: { activation }, weights: {}, origin: [id] },
-      this.shape(x),
-    );
+    return this.#push({ id, op: 'activation', inputs: [x], attrs: { activation }, weights: {}, origin: [id] });
   }
 
   relu(id: string, x: string): string {
     return this.activation(id, x, { function: 'relu' });
   }
 
-  /** Elementwise on two values of one shape. */
+  /** Elementwise with numpy broadcasting. */
   binary(id: string, a: string, b: string, name: BinaryFunction): string {
-    const shape = this.shape(a);
-    if (shape.join() !== this.shape(b).join()) {
-      throw new InvalidInputError(
-        `'${id}' cannot ${name} values of shapes [${shape.join(', ')}] and [${this.shape(b).join(', ')}]: they must be equal`,
-      );
-    }
-    return this.#push(
-      {
-        id,
-        op: 'binary',
-        inputs: [a, b],
-        attrs: { function: name, activation: { function: 'identity' } },
-        weights: {},
-        origin: [id],
-      },
-      shape,
-    );
+    return this.#push({
+      id,
+      op: 'binary',
+      inputs: [a, b],
+      attrs: { function: name, activation: { function: 'identity' } },
+      weights: {},
+      origin: [id],
+    });
   }
 
   add(id: string, a: string, b: string): string {
@@ -157,59 +138,50 @@ export class GraphBuilder {
 
   /** @throws {InvalidInputError} if nothing is left of the image. */
   maxPool(id: string, x: string, { kernelSize, stride, padding = 0 }: PoolOptions): string {
-    return this.#push(
-      { id, op: 'max-pool', inputs: [x], attrs: square(kernelSize, stride, padding), weights: {}, origin: [id] },
-      this.#windowed(id, x, kernelSize, stride, padding, this.channels(x)),
-    );
+    return this.#push({
+      id,
+      op: 'max-pool',
+      inputs: [x],
+      attrs: square(kernelSize, stride, padding),
+      weights: {},
+      origin: [id],
+    });
   }
 
   /** Padded zeros count, as by default in PyTorch. @throws {InvalidInputError} if nothing is left of the image. */
   averagePool(id: string, x: string, { kernelSize, stride, padding = 0 }: PoolOptions): string {
-    return this.#push(
-      {
-        id,
-        op: 'average-pool',
-        inputs: [x],
-        attrs: { ...square(kernelSize, stride, padding), countPadding: true },
-        weights: {},
-        origin: [id],
-      },
-      this.#windowed(id, x, kernelSize, stride, padding, this.channels(x)),
-    );
+    return this.#push({
+      id,
+      op: 'average-pool',
+      inputs: [x],
+      attrs: { ...square(kernelSize, stride, padding), countPadding: true },
+      weights: {},
+      origin: [id],
+    });
   }
 
   /** Mean over all pixels: x `[1, H, W, C]` → `[1, C]`. */
   globalAveragePool(id: string, x: string): string {
-    return this.#push(
-      {
-        id,
-        op: 'reduce',
-        inputs: [x],
-        attrs: { function: 'mean', axes: [1, 2], keepDims: false },
-        weights: {},
-        origin: [id],
-      },
-      [1, this.channels(x)],
-    );
+    return this.#push({
+      id,
+      op: 'reduce',
+      inputs: [x],
+      attrs: { function: 'mean', axes: [1, 2], keepDims: false },
+      weights: {},
+      origin: [id],
+    });
   }
 
   /** Concatenation of channels. */
   concatChannels(id: string, values: readonly string[]): string {
-    const shape = [...this.shape(values[0]!)];
-    shape[shape.length - 1] = values.reduce((sum, value) => sum + this.channels(value), 0);
-    return this.#push(
-      { id, op: 'concat', inputs: values, attrs: { axis: shape.length - 1 }, weights: {}, origin: [id] },
-      shape,
-    );
+    const axis = this.shape(values[0]!).length - 1;
+    return this.#push({ id, op: 'concat', inputs: values, attrs: { axis }, weights: {}, origin: [id] });
   }
 
   /** Channel c of the result is channel `indices[c]` of x. */
   takeChannels(id: string, x: string, indices: readonly number[]): string {
-    const shape = this.shape(x);
-    return this.#push(
-      { id, op: 'take', inputs: [x], attrs: { axis: shape.length - 1, indices }, weights: {}, origin: [id] },
-      [...shape.slice(0, -1), indices.length],
-    );
+    const axis = this.shape(x).length - 1;
+    return this.#push({ id, op: 'take', inputs: [x], attrs: { axis, indices }, weights: {}, origin: [id] });
   }
 
   /** ShuffleNet's channel shuffle: output `k·groups + i` is input `i·(C/groups) + k`. */
@@ -218,30 +190,24 @@ export class GraphBuilder {
   }
 
   dropout(id: string, x: string, rate: number): string {
-    return this.#push({ id, op: 'dropout', inputs: [x], attrs: { rate }, weights: {}, origin: [id] }, this.shape(x));
+    return this.#push({ id, op: 'dropout', inputs: [x], attrs: { rate }, weights: {}, origin: [id] });
   }
 
   softmax(id: string, x: string): string {
-    const shape = this.shape(x);
-    return this.#push(
-      { id, op: 'softmax', inputs: [x], attrs: { axis: shape.length - 1 }, weights: {}, origin: [id] },
-      shape,
-    );
+    const axis = this.shape(x).length - 1;
+    return this.#push({ id, op: 'softmax', inputs: [x], attrs: { axis }, weights: {}, origin: [id] });
   }
 
   /** x `[1, C_in]` → `[1, channelsOut]`, by default with bias. */
   dense(id: string, x: string, channelsOut: number, { bias = true } = {}): string {
-    return this.#push(
-      {
-        id,
-        op: 'dense',
-        inputs: [x],
-        attrs: { channelsIn: this.channels(x), channelsOut, activation: { function: 'identity' } },
-        weights: { kernel: stored(`${id}.weight`), ...(bias ? { bias: stored(`${id}.bias`) } : {}) },
-        origin: [id],
-      },
-      [1, channelsOut],
-    );
+    return this.#push({
+      id,
+      op: 'dense',
+      inputs: [x],
+      attrs: { channelsIn: this.channels(x), channelsOut, activation: { function: 'identity' } },
+      weights: { kernel: stored(`${id}.weight`), ...(bias ? { bias: stored(`${id}.bias`) } : {}) },
+      origin: [id],
+    });
   }
 
   /** The finished network. */
@@ -249,22 +215,13 @@ export class GraphBuilder {
     return { formatVersion: '1.0', nodes: this.#nodes, inputs: this.#inputs, outputs, metadata: this.metadata };
   }
 
-  #push(node: Node, shape: Shape): string {
+  #push(node: Node): string {
     if (this.#shapes.has(node.id)) throw new Error(`internal: two nodes are named '${node.id}'`);
+    const inputs = node.inputs.map((value) => this.shape(value));
+    const shape = nodeShape(node, { inputs, single: inputs, batch: 1 });
     this.#nodes.push(node);
     this.#shapes.set(node.id, shape);
     return node.id;
-  }
-
-  #windowed(id: string, x: string, kernel: number, stride: number, padding: number, channels: number): Shape {
-    const [, height = 0, width = 0] = this.shape(x);
-    const size = (pixels: number): number => Math.floor((pixels + 2 * padding - kernel) / stride) + 1;
-    if (size(height) < 1 || size(width) < 1) {
-      throw new InvalidInputError(
-        `'${id}': a ${kernel}×${kernel} window with padding ${padding} does not fit into ${height}×${width} pixels: the network needs a larger input`,
-      );
-    }
-    return [1, size(height), size(width), channels];
   }
 }
 

@@ -3,9 +3,13 @@ import { InvalidInputError, UnsupportedError } from '../errors.js';
 import { contiguousGrouping } from '../grouping/contiguous.js';
 import { gatesOfGrouping } from '../grouping/gates-of-grouping.js';
 import { groupingFromGates } from '../grouping/kronecker.js';
+import { RandomSource } from '../random.js';
+import { initialWeights } from '../zoo/initial-weights.js';
 import { GraphBuilder } from './builder.js';
 import type { Graph, NodeOf } from './graph.js';
+import { interpret } from './interpret.js';
 import { learnGroups } from './learn-groups.js';
+import { mapSource } from './sources.js';
 
 function network(channels: number, groups: number): Graph {
   const g = new GraphBuilder({ name: 'test' });
@@ -56,6 +60,22 @@ test('a grouped kernel is expanded and the gates reproduce its groups', (t) => {
   t.deepEqual(after.weights.bias, { kind: 'stored', name: 'a.conv.bias' });
   const { gates } = after.weights;
   t.deepEqual(groupingFromGates(gates?.kind === 'literal' ? gates.values : [], 16, 16), contiguousGrouping(16, 16, 4));
+});
+
+test('networks with kept weights compute the same before and after', (t) => {
+  for (const [groups, rule] of [
+    [4, 'dgconv'],
+    [1, 'dgconv'],
+    [1, 'condense'],
+  ] as const) {
+    const before = network(16, groups);
+    const after = learnGroups(before, { rule, weights: 'keep' });
+    t.notDeepEqual(after, before);
+    const weights = mapSource(initialWeights(before, 3));
+    const random = new RandomSource(4);
+    const feeds = { input: Float64Array.from({ length: 8 * 8 * 3 }, () => random.normal()) };
+    t.deepEqual(interpret({ graph: after, weights }, feeds), interpret({ graph: before, weights }, feeds));
+  }
 });
 
 test('by default DGConv learns spatial kernels and the others 1×1 kernels, never those of the input', (t) => {

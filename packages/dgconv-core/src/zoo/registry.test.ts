@@ -1,7 +1,11 @@
 import test from 'ava';
 import { InvalidInputError, UsageError } from '../errors.js';
 import { budgetConnections } from '../grouping/budget.js';
+import { bind } from '../graph/bind.js';
 import type { Graph } from '../graph/graph.js';
+import { interpret } from '../graph/interpret.js';
+import { mapSource } from '../graph/sources.js';
+import { RandomSource } from '../random.js';
 import { graphFromArchConfig } from './arch-config.js';
 import { initialWeights } from './initial-weights.js';
 import { zooGraph, zooNames } from './registry.js';
@@ -47,6 +51,18 @@ test('a G-ResNet is named as in the public repository', (t) => {
     'fc.bias 10',
   ]) {
     t.true(names.includes(expected), expected);
+  }
+});
+
+test('small networks of the zoo compute finite logits from first weights', (t) => {
+  for (const name of zooNames.filter((name) => name.endsWith('_mnist'))) {
+    const graph = zooGraph(name);
+    const random = new RandomSource(1);
+    const input = Float64Array.from({ length: 28 * 28 }, () => random.normal());
+    const { logits } = interpret(bind(graph, mapSource(initialWeights(graph, 2))), { input });
+    t.is(logits?.length, 10, name);
+    t.true(logits?.every(Number.isFinite), name);
+    t.true(new Set(logits).size > 1, name);
   }
 });
 
