@@ -1,3 +1,5 @@
+export { type ByteSource, bytesInMemory } from './bytes/byte-source.js';
+export { bfloat16Value, bytesPerValue, float16Value, toFloat32, type ValueFormat } from './bytes/tensor-values.js';
 export {
   CheckFailedError,
   DgconvError,

@@ -1,6 +1,5 @@
-import { InvalidInputError, type Shape } from '@dgconv/core';
+import { bytesPerValue, InvalidInputError, type Shape, toFloat32, type ValueFormat } from '@dgconv/core';
 import { PickleGlobal, PickleObject, type PickleScope, PickleTuple, type PickleValue } from './pickle.js';
-import { bytesPerValue, toFloat32, type ValueFormat } from './tensor-values.js';
 
 /** A storage as the pickle describes it: the bytes that tensors share. */
 export class TorchStorage extends PickleObject {

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { DgconvError, InvalidInputError } from '@dgconv/core';
+import { bytesInMemory, DgconvError, InvalidInputError } from '@dgconv/core';
+import { openByteSource } from '@dgconv/core/node';
 import test from 'ava';
 import fc from 'fast-check';
 import { type Zippable, zipSync } from 'fflate';
-import { bytesInMemory, openByteSource } from './byte-source.js';
 import { openTorchCheckpoint } from './torch.js';
 
 const reference = (name: string): string =>

@@ -1,7 +1,5 @@
-import { InvalidInputError, type WeightSource } from '@dgconv/core';
-import type { ByteSource } from './byte-source.js';
+import { type ByteSource, bytesPerValue, InvalidInputError, type WeightSource } from '@dgconv/core';
 import { type ByteCursor, PickleTuple, type PickleValue, readPickle } from './pickle.js';
-import { bytesPerValue } from './tensor-values.js';
 import { tensorValues, torchScope, TorchStorage, TorchTensor } from './torch-tensor.js';
 import { readZip, type ZipEntry } from './zip.js';
 

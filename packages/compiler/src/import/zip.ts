@@ -1,6 +1,5 @@
-import { InvalidInputError } from '@dgconv/core';
+import { type ByteSource, InvalidInputError } from '@dgconv/core';
 import { inflateSync } from 'fflate';
-import type { ByteSource } from './byte-source.js';
 
 /** A file within a zip archive. */
 export interface ZipEntry {

@@ -58,5 +58,7 @@ export function toFloat32(bytes: Uint8Array, format: ValueFormat): Float32Array 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const read = readers[format];
   const width = bytesPerValue[format];
-  return Float32Array.from({ length: count }, (_, index) => read(view, index * width));
+  const values = new Float32Array(count);
+  for (let index = 0; index < count; index++) values[index] = read(view, index * width);
+  return values;
 }

@@ -1,42 +1,6 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
-import { InvalidInputError } from '@dgconv/core';
-
-/** Bytes that are read where they are needed, so that a checkpoint larger than memory can be opened. */
-export interface ByteSource {
-  /** How messages call it: the file's path. */
-  readonly name: string;
-  /** Bytes in all. */
-  readonly size: number;
-  /** @throws {InvalidInputError} if `[offset, offset + length)` does not lie within the source. */
-  read(offset: number, length: number): Uint8Array;
-}
-
-function checkRange(source: { name: string; size: number }, offset: number, length: number): void {
-  if (
-    !Number.isSafeInteger(offset) ||
-    !Number.isSafeInteger(length) ||
-    offset < 0 ||
-    length < 0 ||
-    offset + length > source.size
-  ) {
-    throw new InvalidInputError(
-      `${source.name}: bytes ${offset} to ${offset + length} are asked for, but the file ends at ${source.size}`,
-    );
-  }
-}
-
-/** A byte source over memory; reads are views, not copies. */
-export function bytesInMemory(bytes: Uint8Array, name: string): ByteSource {
-  const size = bytes.byteLength;
-  return {
-    name,
-    size,
-    read(offset, length) {
-      checkRange({ name, size }, offset, length);
-      return bytes.subarray(offset, offset + length);
-    },
-  };
-}
+import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { type ByteSource, checkRange } from './bytes/byte-source.js';
+import { InvalidInputError } from './errors.js';
 
 /**
  * A byte source over a file, opened for each read so that nothing has to be closed.
@@ -88,6 +52,30 @@ export function readTextFile(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (cause) {
     throw new InvalidInputError(`${path} cannot be read (${errorCode(cause)})`, { cause });
+  }
+}
+
+/**
+ * Writes a file in chunks under a temporary name beside it and renames it, so that no reader sees half a file.
+ * @throws {InvalidInputError} if it cannot be written; nothing is left behind then.
+ */
+export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array>): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const descriptor = openSync(temporary, 'w');
+    try {
+      for (const chunk of chunks)
+        for (let done = 0; done < chunk.byteLength;)
+          done += writeSync(descriptor, chunk, done, chunk.byteLength - done);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    if (cause instanceof Error && 'syscall' in cause)
+      throw new InvalidInputError(`${path} cannot be written (${errorCode(cause)})`, { cause });
+    throw cause;
   }
 }
 

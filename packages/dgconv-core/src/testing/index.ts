@@ -1,0 +1,1 @@
+export { type NodeFields, singleNodeModel } from './single-node.js';
