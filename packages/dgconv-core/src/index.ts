@@ -10,6 +10,7 @@ export {
 } from './errors.js';
 export { assignmentMask, hardAssignment } from './grouping/assignment.js';
 export { budgetConnections } from './grouping/budget.js';
+export { checkChannelCount, checkGrouping } from './grouping/check.js';
 export { gateComplexity } from './grouping/complexity.js';
 export {
   type GateFactor,
@@ -78,6 +79,11 @@ export type {
   WeightsByOp,
   Window,
 } from './graph/ops.js';
+export { costOf, type LayerCost, type NetworkCost } from './graph/cost.js';
+export { decodeGraph, encodeGraph } from './graph/graph-json.js';
+export { type ModelFile, type ModelFileExtras, readModel, writeModel } from './graph/model-file.js';
+export { printConnectivity, printGraph, printWeight } from './graph/print.js';
+export { readSafetensors, type SafetensorsFile, type TensorToWrite, writeSafetensors } from './graph/safetensors.js';
 export { hardGrouping } from './graph/hard-grouping.js';
 export { type Feeds, interpret, interpretAll, type InterpretOptions } from './graph/interpret.js';
 export { activationFunction } from './graph/scalar-functions.js';
@@ -92,6 +98,14 @@ export {
   storedNamesOf,
 } from './graph/sources.js';
 export { broadcastShape, inferShapes } from './graph/types.js';
+export {
+  anyConnectivity,
+  groupedConnectivity,
+  hardConnectivity,
+  type NodeRule,
+  type Stage,
+  verifyGraph,
+} from './graph/verify.js';
 export {
   addWeights,
   compactWeight,

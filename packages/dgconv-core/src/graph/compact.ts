@@ -14,6 +14,8 @@ const emptyLike = (values: Floats, length: number): Floats =>
  * @param kernelSize - height and width in pixels.
  */
 export function compactShape(grouping: Grouping, kernelSize: readonly [number, number]): Shape {
+  if (grouping.kind === 'dense' || grouping.kind === 'equal')
+    return [grouping.channelsOut, grouping.channelsIn / grouping.groups, ...kernelSize];
   const supports = supportsOf(grouping);
   const count = supports[0]!.length;
   return supports.every((support) => support.length === count)

@@ -95,11 +95,12 @@ export class Mask {
   /** @throws {InvalidInputError} if `json` is not what {@link toJSON} gives. */
   static fromJSON(json: MaskJson): Mask {
     const { rows, cols, bits } = json;
-    const words = emptyWords(rows, cols);
+    checkSize(rows, cols);
     const rowBytes = Math.ceil(cols / 8);
     const bytes = base64ToBytes(bits);
     if (bytes.length !== rows * rowBytes)
       throw new InvalidInputError(`mask [${rows}, ${cols}] has ${bytes.length} bytes, it needs ${rows * rowBytes}`);
+    const words = emptyWords(rows, cols);
     const stride = wordsOf(cols);
     const used = cols % 8 === 0 ? 0xff : (1 << (cols % 8)) - 1;
     for (let row = 0; row < rows; row++)
@@ -206,7 +207,7 @@ function wordsOf(cols: number): number {
   return Math.ceil(cols / wordBits);
 }
 
-function emptyWords(rows: number, cols: number): Uint32Array {
+function checkSize(rows: number, cols: number): void {
   for (const [what, count] of [
     ['rows', rows],
     ['columns', cols],
@@ -214,6 +215,10 @@ function emptyWords(rows: number, cols: number): Uint32Array {
     if (!Number.isInteger(count) || count < 1 || count > 0xffffff)
       throw new InvalidInputError(`a mask has ${count} ${what}: a positive integer is needed`);
   if (rows * wordsOf(cols) > 0x3fffffff) throw new InvalidInputError(`a mask [${rows}, ${cols}] is too large`);
+}
+
+function emptyWords(rows: number, cols: number): Uint32Array {
+  checkSize(rows, cols);
   return new Uint32Array(rows * wordsOf(cols));
 }
 

@@ -1,0 +1,406 @@
+import type { Graph, Node } from '../graph/graph.js';
+import type { Activation, OpKind, Padding, Shape, Window } from '../graph/ops.js';
+import { elementCount, sameShape } from '../graph/shape.js';
+import { slotsOf } from '../graph/slots.js';
+import { mapSource, type StoredTensor } from '../graph/sources.js';
+import { nodeShape } from '../graph/types.js';
+import { storedWeight } from '../graph/weight-constructors.js';
+import type { Model } from '../graph/weights.js';
+import { type ConnectivityChoice, connectivityChoices, randomConnectivity } from './random-connectivity.js';
+import { Random } from './random.js';
+
+/** What {@link randomModel} may make. */
+export interface RandomModelOptions {
+  /** Number of nodes wanted; default 8. Small sizes give small counterexamples. */
+  readonly size?: number;
+  /**
+   * Small integers as weights, powers of two in batch norm, bounded values and only ops that keep integers: every float32 engine
+   * must agree to the bit. Default false: real weights.
+   */
+  readonly integers?: boolean;
+  readonly connectivities?: readonly ConnectivityChoice[];
+  /** Default: every op that the generator knows. */
+  readonly ops?: readonly GeneratedOp[];
+}
+
+/** The ops that {@link randomModel} can make. */
+export type GeneratedOp = Extract<
+  OpKind,
+  | 'conv2d'
+  | 'conv2d-transpose'
+  | 'batch-norm'
+  | 'affine'
+  | 'activation'
+  | 'prelu'
+  | 'binary'
+  | 'max-pool'
+  | 'average-pool'
+  | 'concat'
+  | 'slice'
+  | 'pad'
+  | 'resize'
+  | 'take'
+  | 'identity'
+  | 'dropout'
+  | 'reduce'
+  | 'dense'
+>;
+
+/** What residual networks are made of. */
+export const basicOps: readonly GeneratedOp[] = [
+  'conv2d',
+  'conv2d',
+  'conv2d',
+  'batch-norm',
+  'activation',
+  'binary',
+  'max-pool',
+  'average-pool',
+  'concat',
+];
+
+const everyOp: readonly GeneratedOp[] = [
+  ...basicOps,
+  'conv2d-transpose',
+  'affine',
+  'prelu',
+  'slice',
+  'pad',
+  'resize',
+  'take',
+  'identity',
+  'dropout',
+  'reduce',
+  'dense',
+];
+
+type Parts = Pick<Node, 'op' | 'attrs'> & { readonly inputs: readonly string[]; readonly slots?: readonly string[] };
+
+const noPadding: Padding = { top: 0, bottom: 0, left: 0, right: 0 };
+
+class Builder {
+  readonly nodes: Node[] = [];
+  readonly shapes = new Map<string, Shape>();
+  readonly tensors = new Map<string, StoredTensor>();
+  readonly random: Random;
+  readonly integers: boolean;
+  readonly connectivities: readonly ConnectivityChoice[];
+
+  constructor(seed: number, options: RandomModelOptions) {
+    this.random = new Random(seed);
+    this.integers = options.integers ?? false;
+    this.connectivities = options.connectivities ?? connectivityChoices;
+  }
+
+  /** Adds the node with fresh stored weights, unless its shapes are impossible or too large. */
+  add(parts: Parts): boolean {
+    const id = `n${this.nodes.length}`;
+    const draft = { id, op: parts.op, inputs: parts.inputs, attrs: parts.attrs, weights: {}, origin: [id] } as Node;
+    const inputs = parts.inputs.map((value) => this.shapes.get(value)!);
+    const shape = nodeShape(draft, { inputs, single: inputs, batch: 1 });
+    if (elementCount(shape) > 2000) return false;
+    const wanted = slotsOf(draft).filter(({ isOptional }) => !isOptional || this.random.chance(0.7));
+    for (const slot of wanted)
+      this.tensors.set(`${id}.${slot.name}`, { shape: slot.shape, values: this.#values(draft, slot.name, slot.shape) });
+    const weights = Object.fromEntries(wanted.map(({ name }) => [name, storedWeight(`${id}.${name}`)]));
+    this.nodes.push({ ...draft, weights } as Node);
+    this.shapes.set(id, shape);
+    return true;
+  }
+
+  #values(node: Node, slot: string, shape: Shape): Float32Array {
+    const { random } = this;
+    const fill = (value: () => number): Float32Array => Float32Array.from({ length: elementCount(shape) }, value);
+    const real = (low: number, high: number) => fill(() => low + random.next() * (high - low));
+    if (slot === 'gates' || slot === 'inputAssignment' || slot === 'outputAssignment') return real(-1, 1);
+    if (slot === 'mask') return condenseMask(random, node, shape);
+    if (slot === 'variance') return this.integers ? fill(() => random.pick([1, 4])) : real(0.3, 2);
+    // With variances 1 and 4, a gamma of ±2 scales by ±2 or ±1.
+    if (slot === 'gamma') return this.integers ? fill(() => random.pick([2, -2])) : real(0.5, 1.5);
+    if (slot === 'scale' || slot === 'preScale' || slot === 'slope')
+      return this.integers ? fill(() => random.pick([1, -1, 2])) : real(-1, 1.5);
+    if (this.integers) return fill(() => random.integer(-2, 2));
+    const fanIn = slot === 'kernel' ? Math.max(1, elementCount(shape) / shape[0]!) : 1;
+    return real(-1.5 / Math.sqrt(fanIn), 1.5 / Math.sqrt(fanIn));
+  }
+
+  value(accepts: (shape: Shape) => boolean): string | null {
+    const names = [...this.shapes].filter(([, shape]) => accepts(shape)).map(([name]) => name);
+    // Recent values are likelier, so that networks get deep.
+    return names.length === 0 ? null : this.random.chance(0.6) ? names.at(-1)! : this.random.pick(names);
+  }
+
+  image(): string | null {
+    return this.value((shape) => shape.length === 4);
+  }
+
+  activation(): Activation {
+    const bounded: Activation[] = [{ function: 'relu6' }, { function: 'clip', alpha: -4, beta: 4 }];
+    if (this.integers) return this.random.pick(bounded);
+    return this.random.pick<Activation>([
+      ...bounded,
+      { function: 'identity' },
+      { function: 'relu' },
+      { function: 'relu' },
+      { function: 'sigmoid' },
+      { function: 'hard-swish' },
+      { function: 'leaky-relu', alpha: 0.1 },
+    ]);
+  }
+
+  window(shape: Shape, mayDilate = true): Window {
+    const { random } = this;
+    const kernelSize = [0, 1].map(() => random.integer(1, 3)) as [number, number];
+    const dilations = [1, 1].map(() => (mayDilate && random.chance(0.2) ? 2 : 1)) as [number, number];
+    const extent = kernelSize.map((size, axis) => (size - 1) * dilations[axis]! + 1) as [number, number];
+    // Less padding than the window covers, and enough for the window to fit.
+    const sides = (axis: 0 | 1): [number, number] => {
+      const needed = Math.max(0, extent[axis] - shape[axis + 1]!);
+      const before = random.integer(0, extent[axis] - 1);
+      return [before, Math.max(needed - before, random.integer(0, extent[axis] - 1))];
+    };
+    const [top, bottom] = sides(0);
+    const [left, right] = sides(1);
+    const strides = random.chance(0.3) ? ([2, random.integer(1, 2)] as const) : ([1, 1] as const);
+    return { kernelSize, dilations, strides, padding: { top, bottom, left, right } };
+  }
+}
+
+/** CondenseNet's mask: filter o is in group o mod G, each group keeps `C_in / condenseFactor` inputs. */
+function condenseMask(random: Random, node: Node, shape: Shape): Float32Array {
+  if (node.op !== 'conv2d' || node.attrs.connectivity.kind !== 'learned' || node.attrs.connectivity.rule !== 'condense')
+    throw new Error(`internal: node '${node.id}' has no condense mask`);
+  const { channelsIn, groups, condenseFactor } = node.attrs.connectivity;
+  const kept = Array.from({ length: groups }, () => new Set(random.subset(channelsIn, channelsIn / condenseFactor)));
+  return Float32Array.from({ length: elementCount(shape) }, (_, index) =>
+    kept[Math.floor(index / channelsIn) % groups]!.has(index % channelsIn) ? 1 : 0,
+  );
+}
+
+const channelCounts = [2, 3, 4, 6, 8, 12];
+
+/** One attempt at adding a node of each op; false where nothing fits. */
+const makers: { readonly [K in GeneratedOp]: (builder: Builder) => boolean } = {
+  conv2d(builder) {
+    const { random } = builder;
+    const x = builder.image();
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const choice = random.pick(builder.connectivities);
+    const channelsOut = random.pick(channelCounts);
+    const isSame = random.chance(0.5);
+    const window: Window =
+      choice === 'condense'
+        ? { kernelSize: [1, 1], strides: [1, 1], dilations: [1, 1], padding: noPadding }
+        : isSame
+          ? {
+              kernelSize: [3, 3],
+              strides: [1, 1],
+              dilations: [1, 1],
+              padding: { top: 1, bottom: 1, left: 1, right: 1 },
+            }
+          : builder.window(shape);
+    const attrs = {
+      ...window,
+      connectivity: randomConnectivity(random, choice, channelsOut, shape[3]!),
+      pre: random.chance(0.2) ? 'affine-relu' : 'none',
+      activation: builder.activation(),
+    } as const;
+    const out = nodeShape(
+      { id: 'draft', op: 'conv2d', inputs: [x], attrs, weights: { kernel: storedWeight('') }, origin: [] },
+      { inputs: [shape], single: [shape], batch: 1 },
+    );
+    const residual = random.chance(0.3) ? builder.value((other) => sameShape(other, out)) : null;
+    return builder.add({ op: 'conv2d', inputs: residual === null ? [x] : [x, residual], attrs });
+  },
+  'conv2d-transpose'(builder) {
+    const x = builder.image();
+    if (x === null) return false;
+    const channelsIn = builder.shapes.get(x)![3]!;
+    const groups = channelsIn % 2 === 0 ? builder.random.integer(1, 2) : 1;
+    const channelsOut = groups * builder.random.integer(1, 3);
+    const kernelSize = [builder.random.integer(1, 3), builder.random.integer(1, 3)] as const;
+    const strides = [builder.random.integer(1, 2), builder.random.integer(1, 2)] as const;
+    return builder.add({
+      op: 'conv2d-transpose',
+      inputs: [x],
+      attrs: {
+        kernelSize,
+        strides,
+        dilations: [1, 1],
+        padding: { ...noPadding, top: builder.random.integer(0, kernelSize[0] - 1) },
+        channelsIn,
+        channelsOut,
+        groups,
+        outputPadding: [strides[0] - 1, 0],
+        activation: builder.activation(),
+      },
+    });
+  },
+  'batch-norm': (builder) => perChannel(builder, 'batch-norm'),
+  affine: (builder) => perChannel(builder, 'affine'),
+  prelu: (builder) => perChannel(builder, 'prelu'),
+  activation(builder) {
+    const x = builder.value(() => true);
+    return x !== null && builder.add({ op: 'activation', inputs: [x], attrs: { activation: builder.activation() } });
+  },
+  binary(builder) {
+    const left = builder.value(() => true);
+    if (left === null) return false;
+    const right = builder.random.pick(
+      [...builder.shapes].filter(([, shape]) => sameShape(shape, builder.shapes.get(left)!)).map(([name]) => name),
+    );
+    const name = builder.random.pick(['add', 'add', 'add', 'subtract', 'multiply', 'maximum'] as const);
+    return builder.add({
+      op: 'binary',
+      inputs: [left, right],
+      attrs: { function: name, activation: builder.activation() },
+    });
+  },
+  'max-pool'(builder) {
+    const x = builder.image();
+    return (
+      x !== null &&
+      builder.add({
+        op: 'max-pool',
+        inputs: [x],
+        attrs: builder.window(builder.shapes.get(x)!, false),
+      })
+    );
+  },
+  'average-pool'(builder) {
+    const x = builder.image();
+    if (x === null || builder.integers) return false;
+    const attrs = {
+      ...builder.window(builder.shapes.get(x)!, false),
+      countPadding: builder.random.chance(0.5),
+    };
+    return builder.add({ op: 'average-pool', inputs: [x], attrs });
+  },
+  concat(builder) {
+    const x = builder.value(() => true);
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const fits = [...builder.shapes].filter(([, other]) => sameShape(other.slice(0, -1), shape.slice(0, -1)));
+    const inputs = [x, ...Array.from({ length: builder.random.integer(1, 2) }, () => builder.random.pick(fits)[0])];
+    return builder.add({ op: 'concat', inputs, attrs: { axis: shape.length - 1 } });
+  },
+  slice(builder) {
+    const x = builder.value(() => true);
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const starts = shape.map((size, axis) => (axis === 0 ? 0 : builder.random.integer(0, size - 1)));
+    const sizes = shape.map((size, axis) => (axis === 0 ? 1 : builder.random.integer(1, size - starts[axis]!)));
+    return builder.add({ op: 'slice', inputs: [x], attrs: { starts, sizes, steps: shape.map(() => 1) } });
+  },
+  pad(builder) {
+    const x = builder.image();
+    if (x === null) return false;
+    const amount = (): number[] => [0, builder.random.integer(0, 1), builder.random.integer(0, 1), 0];
+    return builder.add({
+      op: 'pad',
+      inputs: [x],
+      attrs: { before: amount(), after: amount(), mode: 'constant', value: 0 },
+    });
+  },
+  resize(builder) {
+    const x = builder.image();
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const attrs = {
+      size: [2 * shape[1]!, 2 * shape[2]!],
+      mode: 'nearest',
+      coordinates: 'asymmetric',
+      rounding: 'floor',
+      scales: null,
+    } as const;
+    return builder.add({ op: 'resize', inputs: [x], attrs });
+  },
+  take(builder) {
+    const x = builder.value(() => true);
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const axis = shape.length - 1;
+    return builder.add({ op: 'take', inputs: [x], attrs: { axis, indices: builder.random.permutation(shape[axis]!) } });
+  },
+  identity(builder) {
+    const x = builder.value(() => true);
+    return x !== null && builder.add({ op: 'identity', inputs: [x], attrs: {} });
+  },
+  dropout(builder) {
+    const x = builder.value(() => true);
+    return x !== null && builder.add({ op: 'dropout', inputs: [x], attrs: { rate: 0.5 } });
+  },
+  reduce(builder) {
+    const x = builder.image();
+    if (x === null) return false;
+    const name = builder.integers ? 'max' : 'mean';
+    return builder.add({ op: 'reduce', inputs: [x], attrs: { function: name, axes: [1, 2], keepDims: false } });
+  },
+  dense(builder) {
+    const x = builder.value((shape) => shape.length === 2);
+    if (x === null) return false;
+    const channelsIn = builder.shapes.get(x)![1]!;
+    const channelsOut = builder.random.integer(1, 6);
+    return builder.add({
+      op: 'dense',
+      inputs: [x],
+      attrs: { channelsIn, channelsOut, activation: builder.activation() },
+    });
+  },
+};
+
+function perChannel(builder: Builder, op: 'batch-norm' | 'affine' | 'prelu'): boolean {
+  const x = builder.image();
+  if (x === null) return false;
+  const channels = builder.shapes.get(x)![3]!;
+  if (op === 'batch-norm') {
+    const epsilon = builder.integers ? 0 : 1e-5;
+    return builder.add({ op, inputs: [x], attrs: { channels, epsilon } });
+  }
+  return builder.add({ op, inputs: [x], attrs: { channels } });
+}
+
+/** Values of every graph input for a batch: integers from -3 to 3, or real numbers from -1 to 1. */
+export function randomFeeds(
+  graph: Graph,
+  seed: number,
+  options: { readonly integers?: boolean; readonly batch?: number } = {},
+): Record<string, Float32Array> {
+  const random = new Random(seed);
+  return Object.fromEntries(
+    graph.inputs.map(({ name, shape }) => {
+      const length = elementCount(shape) * (options.batch ?? 1);
+      return [
+        name,
+        Float32Array.from({ length }, () => (options.integers ? random.integer(-3, 3) : 2 * random.next() - 1)),
+      ];
+    }),
+  );
+}
+
+/**
+ * A random network with its weights, from a seed: convolutions of every connectivity, residual adds, concats, strides, pools,
+ * batch norms. One image in; every value that nothing reads is an output.
+ */
+export function randomModel(seed: number, options: RandomModelOptions = {}): Model {
+  const builder = new Builder(seed, options);
+  const { random } = builder;
+  const shape = [1, random.integer(2, 6), random.integer(2, 6), random.pick(channelCounts)];
+  builder.shapes.set('x', shape);
+  const ops = options.ops ?? everyOp;
+  const size = options.size ?? 8;
+  for (let attempt = 0; builder.nodes.length < size && attempt < 20 * size; attempt++)
+    makers[random.pick(ops)](builder);
+  if (builder.nodes.length === 0) builder.add({ op: 'identity', inputs: ['x'], attrs: {} });
+  const read = new Set(builder.nodes.flatMap(({ inputs }) => inputs));
+  const leaves = builder.nodes.filter(({ id }) => !read.has(id));
+  const graph: Graph = {
+    formatVersion: '1.0',
+    nodes: builder.nodes,
+    inputs: [{ name: 'x', shape }],
+    outputs: leaves.map(({ id }) => ({ name: `out_${id}`, value: id })),
+    metadata: { name: `random-${seed}` },
+  };
+  return { graph, weights: mapSource(builder.tensors) };
+}
