@@ -37,7 +37,7 @@ async function native() {
   }
   for (const name of names) {
     const files = drivers[name].map((file) => path.join(here, file));
-    await run(['-std=c++20', '-O2', '-Wall', '-static', ...extra, ...files, ...objects, '-o', path.join(out, name)]);
+    await run(['-std=c++20', '-O2', '-Wall', '-static', `-I${kernels}`, ...extra, ...files, ...objects, '-o', path.join(out, name)]);
   }
 }
 
@@ -61,17 +61,8 @@ async function webAssembly() {
   }
   for (const name of names) {
     const files = drivers[name].map((file) => `test/${file}`);
-    const args = [
-      ...base,
-      '-std=c++20',
-      '-O2',
-      '-fno-exceptions',
-      ...extra,
-      ...files,
-      ...Object.keys(objects),
-      '-o',
-      'a.wasm',
-    ];
+    const inputs = [...files, ...Object.keys(objects)];
+    const args = [...base, '-std=c++20', '-O2', '-fno-exceptions', '-Ikernels', ...extra, ...inputs, '-o', 'a.wasm'];
     fs.writeFileSync(path.join(out, name), (await runClang(args, { ...tree, ...objects }, show))['a.wasm']);
   }
 }

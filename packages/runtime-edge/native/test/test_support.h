@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "../kernels/kernel_api.h"
+#include "kernel_api.h"
 
 namespace dgc_test {
 
