@@ -1,4 +1,5 @@
 // Compiled once for each instruction set of sources.json, with -DDGC_ISA=<name> -DDGC_ISA_<name> and its machine flags.
+#include "conv_grouped.h"
 #include "conv_reference.h"
 #include "data_movement.h"
 #include "elementwise.h"
@@ -19,14 +20,35 @@
 #define DGC_END(op) \
   }                 \
   ;
-#define DGC_CONV(op, tile, implementation)                                                              \
-  {DGC_NAME(op, tile),            implementation::supports,   implementation::packed_bytes, implementation::pack, \
-   implementation::scratch_bytes, implementation::work_items, implementation::run},
-#define DGC_KERNEL(op, tile, implementation) \
-  {DGC_NAME(op, tile), implementation::supports, implementation::scratch_bytes, implementation::work_items, implementation::run},
+#define DGC_CONV(op, tile, ...) conv_kernel<__VA_ARGS__>(DGC_NAME(op, tile)),
+#define DGC_KERNEL(op, tile, ...) simple_kernel<__VA_ARGS__>(DGC_NAME(op, tile)),
 
 namespace dgc {
 namespace {
+
+template <typename Implementation>
+constexpr ConvKernel conv_kernel(const char* name) {
+  return {name,
+          Implementation::supports,
+          Implementation::packed_bytes,
+          Implementation::pack,
+          Implementation::scratch_bytes,
+          Implementation::work_items,
+          Implementation::run};
+}
+
+template <typename Desc, typename Args>
+constexpr SimpleKernel<Desc, Args> with_run(const char* name, bool (*supports)(const Desc&), size_t (*scratch)(const Desc&),
+                                            int64_t (*items)(const Desc&),
+                                            void (*run)(const Desc&, const Args&, int64_t, int64_t, void*)) {
+  return {name, supports, scratch, items, run};
+}
+
+template <typename Implementation>
+constexpr auto simple_kernel(const char* name) {
+  return with_run(name, Implementation::supports, Implementation::scratch_bytes, Implementation::work_items,
+                  Implementation::run);
+}
 
 #include "kernels.inc"
 

@@ -96,6 +96,58 @@ DGC_INLINE void store_partial(float* p, V v, int64_t count) {
 #endif
 }
 
+// Lanes [first, kLanes) only, to p + first and on.
+DGC_INLINE void store_from(float* p, V v, int first) {
+#if defined(DGC_ISA_avx512f)
+  _mm512_mask_storeu_ps(p, (__mmask16)(0xffffu << first), (__m512)v);
+#else
+  float lanes[kLanes];
+  *(VUnaligned*)lanes = v;
+  for (int i = first; i < kLanes; i++) p[i] = lanes[i];
+#endif
+}
+
+// Lane o gets lane o ^ distance. The distance has to be known after inlining and unrolling.
+DGC_INLINE V exchange(V x, int distance) {
+#if DGC_LANES == 1
+  (void)distance;
+  return x;
+#else
+#if defined(DGC_ISA_avx512f)
+  if (distance & 8) x = (V)_mm512_shuffle_f32x4((__m512)x, (__m512)x, 0x4e);
+  if (distance & 4) x = (V)_mm512_shuffle_f32x4((__m512)x, (__m512)x, 0xb1);
+  switch (distance & 3) {
+    case 1:
+      return (V)_mm512_permute_ps((__m512)x, 0xb1);
+    case 2:
+      return (V)_mm512_permute_ps((__m512)x, 0x4e);
+    case 3:
+      return (V)_mm512_permute_ps((__m512)x, 0x1b);
+  }
+#elif defined(DGC_ISA_avx2)
+  if (distance & 4) x = (V)_mm256_permute2f128_ps((__m256)x, (__m256)x, 1);
+  switch (distance & 3) {
+    case 1:
+      return (V)_mm256_permute_ps((__m256)x, 0xb1);
+    case 2:
+      return (V)_mm256_permute_ps((__m256)x, 0x4e);
+    case 3:
+      return (V)_mm256_permute_ps((__m256)x, 0x1b);
+  }
+#else
+  switch (distance & 3) {
+    case 1:
+      return __builtin_shufflevector(x, x, 1, 0, 3, 2);
+    case 2:
+      return __builtin_shufflevector(x, x, 2, 3, 0, 1);
+    case 3:
+      return __builtin_shufflevector(x, x, 3, 2, 1, 0);
+  }
+#endif
+  return x;
+#endif
+}
+
 // a * b + c, in one rounding where the instruction set has it.
 DGC_INLINE V multiply_add(V a, V b, V c) {
 #if defined(DGC_ISA_avx512f)

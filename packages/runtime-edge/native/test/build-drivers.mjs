@@ -13,7 +13,7 @@ const out = path.join(here, '../../build/native-test', arch);
 const sources = JSON.parse(fs.readFileSync(path.join(kernels, 'sources.json'), 'utf8'));
 const drivers = {
   'kernel-test': ['kernel_test.cc', 'op_tests.cc', 'movement_tests.cc'],
-  'kernel-bench': ['kernel_bench.cc'],
+  'kernel-bench': ['kernel_bench.cc', 'fma_peak.cc'],
 };
 const names = chosen.length > 0 ? chosen : Object.keys(drivers);
 const wasm = arch.startsWith('wasm');
@@ -37,7 +37,7 @@ async function native() {
   }
   for (const name of names) {
     const files = drivers[name].map((file) => path.join(here, file));
-    await run(['-std=c++20', '-O2', '-Wall', '-static', `-I${kernels}`, ...extra, ...files, ...objects, '-o', path.join(out, name)]);
+    await run(['-std=c++20', '-O3', '-Wall', '-static', `-I${kernels}`, ...extra, ...files, ...objects, '-o', path.join(out, name)]);
   }
 }
 
@@ -62,7 +62,7 @@ async function webAssembly() {
   for (const name of names) {
     const files = drivers[name].map((file) => `test/${file}`);
     const inputs = [...files, ...Object.keys(objects)];
-    const args = [...base, '-std=c++20', '-O2', '-fno-exceptions', '-Ikernels', ...extra, ...inputs, '-o', 'a.wasm'];
+    const args = [...base, '-std=c++20', '-O3', '-fno-exceptions', '-Ikernels', ...extra, ...inputs, '-o', 'a.wasm'];
     fs.writeFileSync(path.join(out, name), (await runClang(args, { ...tree, ...objects }, show))['a.wasm']);
   }
 }

@@ -1,0 +1,110 @@
+// What the direct convolution kernels share: how work is cut into items, and how a tile of output pixels meets the borders.
+#pragma once
+
+#include "conv_reference.h"
+
+namespace dgc {
+namespace {
+
+// Work item: a strip of output rows of one image for a run of channel blocks. Cut by the description alone.
+struct Strips {
+  int32_t rows;     // of a strip
+  int32_t strips;   // of an image
+  int32_t blocks;   // of a run
+  int32_t runs;     // of all blocks
+};
+
+DGC_INLINE Strips cut_into_strips(const ConvDesc& d, int32_t blocks, int32_t rows_of_strip) {
+  Strips s;
+  s.rows = rows_of_strip;
+  s.strips = (d.output_height + rows_of_strip - 1) / rows_of_strip;
+  s.blocks = (blocks + 3) / 4;
+  s.runs = (blocks + s.blocks - 1) / s.blocks;
+  return s;
+}
+
+// One item: rows [row_begin, row_end) of an image, blocks [block_begin, block_end).
+struct Strip {
+  int64_t image;
+  int32_t row_begin, row_end, block_begin, block_end;
+};
+
+DGC_INLINE Strip strip_of(const ConvDesc& d, const Strips& s, int32_t blocks, int64_t item) {
+  Strip strip;
+  const int32_t run = (int32_t)(item % s.runs);
+  const int32_t at = (int32_t)(item / s.runs % s.strips);
+  strip.image = item / s.runs / s.strips;
+  strip.row_begin = at * s.rows;
+  strip.row_end = strip.row_begin + s.rows < d.output_height ? strip.row_begin + s.rows : d.output_height;
+  strip.block_begin = run * s.blocks;
+  strip.block_end = strip.block_begin + s.blocks < blocks ? strip.block_begin + s.blocks : blocks;
+  return strip;
+}
+
+constexpr int kMaxInputRows = 16;
+
+// A tile of output pixels of one channel block. Its first input column belongs to tap 0 of pixel 0, in the image or not;
+// columns outside of [column_begin, column_end) are padding, null rows likewise. Pixels outside of [pixel_begin, pixel_end)
+// were computed by the tile before or do not exist: they are not stored.
+struct TileJob {
+  const float* rows[kMaxInputRows];
+  int64_t input_pixel_stride;
+  const float* weights;
+  const float* bias;
+  const float* residual;  // null: none
+  float* output;
+  int64_t output_row_stride, output_pixel_stride;
+  int64_t residual_row_stride, residual_pixel_stride;
+  int32_t column_begin, column_end;
+  int32_t pixel_begin, pixel_end;
+  int32_t lane_begin;  // lanes below were stored by the block before
+  int32_t group_inputs;
+  float low, high;
+};
+
+// The epilogue of `kRows` x `kPixels` accumulators: residual, clamp, store.
+template <int kRows, int kPixels>
+DGC_INLINE void store_tile(const TileJob& job, V (&sums)[kRows][kPixels]) {
+  const V low = splat(job.low), high = splat(job.high);
+  DGC_UNROLL for (int row = 0; row < kRows; row++) {
+    float* to = job.output + row * job.output_row_stride;
+    const float* residual = job.residual ? job.residual + row * job.residual_row_stride : nullptr;
+    DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
+      if (pixel < job.pixel_begin || pixel >= job.pixel_end) continue;
+      V sum = sums[row][pixel];
+      if (residual) sum = sum + load(residual + pixel * job.residual_pixel_stride);
+      sum = at_most(at_least(sum, low), high);
+      float* at = to + pixel * job.output_pixel_stride;
+      if (job.lane_begin == 0) store(at, sum);
+      else store_from(at, sum, job.lane_begin);
+    }
+  }
+}
+
+// The parts of a job that depend on the place of the tile: output pixel (y, x) on, `kColumns` input columns,
+// `input_rows` input rows. `input` and `output` point to the image and to the block's channels.
+DGC_INLINE void place_tile(const ConvDesc& d, const float* input, int32_t y, int32_t x, int32_t input_rows,
+                           int32_t columns, TileJob& job) {
+  const int32_t row = y * d.stride_height - d.pad_top;
+  const int32_t column = x * d.stride_width - d.pad_left;
+  const int64_t row_stride = d.input_width * d.input_pixel_stride;
+  for (int32_t r = 0; r < input_rows; r++) {
+    const bool inside = row + r >= 0 && row + r < d.input_height;
+    job.rows[r] = inside ? input + (row + r) * row_stride + column * d.input_pixel_stride : nullptr;
+  }
+  job.column_begin = column < 0 ? -column : 0;
+  job.column_end = column + columns > d.input_width ? d.input_width - column : columns;
+}
+
+// Activations that clamping does not complete, over the pixels of a strip.
+inline void finish_strip(const ConvDesc& d, const Strip& strip, int32_t channel_begin, int32_t channel_end, float* output) {
+  const int64_t first = (strip.image * d.output_height + strip.row_begin) * d.output_width;
+  const int64_t count = (int64_t)(strip.row_end - strip.row_begin) * d.output_width;
+  for (int64_t pixel = first; pixel < first + count; pixel++) {
+    float* at = output + pixel * d.output_pixel_stride + channel_begin;
+    activate_row(d.activation, at, at, channel_end - channel_begin);
+  }
+}
+
+}  // namespace
+}  // namespace dgc
