@@ -122,16 +122,16 @@ export class TfliteBuilder {
 
   /**
    * Writes the file.
-   * @param metadata - text by name, each a buffer of its own in the model's metadata.
+   * @param metadata - bytes by name, each a buffer of its own in the model's metadata.
    */
   finish(
     name: string,
     inputs: readonly NamedTensor[],
     outputs: readonly NamedTensor[],
-    metadata: Readonly<Record<string, string>>,
+    metadata: Readonly<Record<string, Uint8Array>>,
   ): Uint8Array {
-    const texts = Object.entries(metadata).map(([key, text]) => {
-      const buffer = this.#buffers.push(new TextEncoder().encode(text)) - 1;
+    const entries = Object.entries(metadata).map(([key, bytes]) => {
+      const buffer = this.#buffers.push(bytes) - 1;
       return { key, buffer };
     });
     const size = this.#buffers.reduce((sum, bytes) => sum + bytes.length + 64, 0);
@@ -160,7 +160,7 @@ export class TfliteBuilder {
     const description = builder.createString('dgconv');
     const metadataVector = writeOffsetVector(
       builder,
-      texts.map(({ key, buffer }) => {
+      entries.map(({ key, buffer }) => {
         const keyOffset = builder.createString(key);
         builder.startObject(2);
         builder.addFieldOffset(0, keyOffset, 0);

@@ -2,6 +2,7 @@ import { UnsupportedError, type Model, type Node } from '@dgconv/core';
 import { emitContext, type EmitContext } from './context.js';
 import { emittedMetadata } from './metadata.js';
 import { TfliteBuilder } from './tflite-builder.js';
+import { classifierMetadata, metadataName, packLabels } from './tflite-metadata.js';
 import { tfliteRules } from './tflite-ops.js';
 
 /** Applies the rule of a node's own op; the cast is safe because `tfliteRules[K]` takes exactly `NodeOf<K>`. */
@@ -40,5 +41,12 @@ export const emitTflite = (model: Model): Uint8Array => {
           : builder.copy(tensor, name),
     };
   });
-  return builder.finish(graph.metadata.name, inputs, outputs, emittedMetadata(graph));
+  const texts = Object.entries(emittedMetadata(graph)).map(([key, text]) => [key, new TextEncoder().encode(text)]);
+  const classifier = classifierMetadata(graph);
+  const metadata = {
+    ...(Object.fromEntries(texts) as Record<string, Uint8Array>),
+    ...(classifier === null ? {} : { [metadataName]: classifier }),
+  };
+  const file = builder.finish(graph.metadata.name, inputs, outputs, metadata);
+  return classifier === null ? file : packLabels(file, graph.metadata.classNames!);
 };
