@@ -1,0 +1,126 @@
+// What the engine is compiled from, for every target: one translation unit a file, the kernels once for each instruction set.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of this package. */
+export const packageFolder = fileURLToPath(new URL('..', import.meta.url));
+const native = join(packageFolder, 'native');
+const kernels = JSON.parse(readFileSync(join(native, 'kernels/sources.json'), 'utf8'));
+const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'));
+
+const planSources = readdirSync(join(native, 'plan'))
+  .filter((name) => name.endsWith('.cc'))
+  .sort()
+  .map((name) => `native/plan/${name}`);
+
+/** Flags of everything but the kernels, which bring their own. */
+const engineFlags = [
+  '-I.',
+  '-std=c++20',
+  '-O2',
+  '-fno-exceptions',
+  '-fno-rtti',
+  '-fno-threadsafe-statics',
+  '-Wall',
+  '-Wextra',
+];
+
+/**
+ * The translation units of the engine for an architecture of kernels/sources.json, with the given bindings.
+ * @returns {{ source: string, object: string, flags: string[] }[]} paths relative to the package
+ */
+export function translationUnits(arch, bindings, extraFlags) {
+  const common = [
+    `-DDGC_VERSION="${version}"`,
+    '-fvisibility=hidden',
+    '-ffunction-sections',
+    '-fdata-sections',
+    ...extraFlags,
+  ];
+  const engine = [...planSources, ...bindings].map((source) => ({
+    source,
+    object: `${basename(source, '.cc')}.o`,
+    flags: [...engineFlags, ...common],
+  }));
+  const isas = Object.entries(kernels.isas[arch]).map(([isa, flags]) => ({
+    source: `native/kernels/${kernels.source}`,
+    object: `kernels_${isa}.o`,
+    flags: [
+      ...kernels.flags,
+      ...kernels.define.map((text) => text.replaceAll('{isa}', isa)),
+      ...flags,
+      ...common.filter((flag) => !flag.startsWith('-DDGC_VERSION')),
+    ],
+  }));
+  return [...isas, ...engine];
+}
+
+/** All files below `folder`, relative to the package. */
+export function filesBelow(folder) {
+  return readdirSync(join(packageFolder, folder), { recursive: true })
+    .map((name) => join(folder, name))
+    .filter((name) => statSync(join(packageFolder, name)).isFile())
+    .sort();
+}
+
+/** Hash of sources, flags and compiler: what a build depends on. */
+export function buildHash(description) {
+  const hash = createHash('sha256').update(JSON.stringify(description));
+  const sources = [...filesBelow('native'), ...filesBelow('include'), ...filesBelow('scripts')];
+  for (const name of sources.filter((name) => !name.startsWith('native/test/')))
+    hash.update(`\n${name}\n`).update(readFileSync(join(packageFolder, name)));
+  return hash.digest('hex');
+}
+
+/** Runs `build` unless `outputs` are there and were made from what `hash` stands for. */
+export async function unlessCurrent(folder, hash, outputs, build) {
+  const stamp = join(folder, 'hash');
+  const current =
+    existsSync(stamp) && readFileSync(stamp, 'utf8') === hash && outputs.every((name) => existsSync(name));
+  if (current) return false;
+  mkdirSync(folder, { recursive: true });
+  await build();
+  writeFileSync(stamp, hash);
+  return true;
+}
+
+/** The first line that a compiler says about itself, or null if it cannot be run. */
+export function compilerVersion(cxx) {
+  const { status, stdout } = spawnSync(cxx, ['--version'], { encoding: 'utf8' });
+  return status === 0 && stdout ? stdout.split('\n', 1)[0] : null;
+}
+
+function run(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: packageFolder, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', reject);
+    child.on('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')}\nended with exit code ${code}`)),
+    );
+  });
+}
+
+/** Compiles `units` into `folder`, two at a time, and gives the objects' paths. */
+export async function compileUnits(cxx, units, folder) {
+  mkdirSync(folder, { recursive: true });
+  const objects = units.map((unit) => relative(packageFolder, join(folder, unit.object)));
+  const waiting = units.map((unit, index) => ['-c', unit.source, '-o', objects[index], ...unit.flags]);
+  const worker = async () => {
+    for (let args = waiting.shift(); args; args = waiting.shift()) await run(cxx, args);
+  };
+  await Promise.all([worker(), worker()]);
+  return objects;
+}
+
+/** Links, archives or strips: any tool, run in the package's folder. */
+export async function runTool(command, args) {
+  await run(command, args);
+}
+
+/** Creates the folder of a file. */
+export function makeFolderOf(path) {
+  mkdirSync(dirname(path), { recursive: true });
+}

@@ -1,0 +1,27 @@
+import test from 'ava';
+import { edgeEnums, edgeLimits, edgeOps, edgeStructs } from './edge-schema.js';
+
+interface Schema {
+  readonly limits: object;
+  readonly enums: object;
+  readonly structs: object;
+  readonly ops: Readonly<Record<string, { readonly code: number }>>;
+}
+
+const readSchema = async (): Promise<Schema> => {
+  const script = new URL('../../scripts/schema.mjs', import.meta.url).href;
+  return ((await import(script)) as { readSchema(): Schema }).readSchema();
+};
+
+test('edge-schema.ts says what edge_schema.inc says', async (t) => {
+  const schema = await readSchema();
+  t.deepEqual(schema.limits, { ...edgeLimits });
+  t.deepEqual(schema.enums, edgeEnums as object);
+  t.deepEqual(schema.structs, edgeStructs as object);
+  t.deepEqual(schema.ops as object, edgeOps as object);
+});
+
+test('no two ops have the same code', async (t) => {
+  const codes = Object.values((await readSchema()).ops).map(({ code }) => code);
+  t.is(new Set(codes).size, codes.length);
+});

@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { type Engine, engineError, type EngineErrorCode, type EngineTensor } from './engine.js';
+
+type Handle = object;
+
+interface Addon {
+  load(source: string | Uint8Array, options: object): Handle;
+  describe(handle: Handle): { inputs: EngineTensor[]; outputs: EngineTensor[]; plan: string };
+  run(handle: Handle, batch: number, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void;
+  runAsync(
+    handle: Handle,
+    batch: number,
+    inputs: readonly Float32Array[],
+    outputs: readonly Float32Array[],
+  ): Promise<void>;
+  dispose(handle: Handle): void;
+  profile(handle: Handle, isOn: number): void;
+  stepTimes(handle: Handle): number[];
+  isas(): string;
+}
+
+let cached: Addon | null | undefined;
+
+/** The addon built on this machine, else the one of the platform's optional package, else null. */
+function findAddon(): Addon | null {
+  const require = createRequire(import.meta.url);
+  const local = fileURLToPath(new URL('../native/dgconv_edge.node', import.meta.url));
+  if (existsSync(local)) return require(local) as Addon;
+  try {
+    return require(`@dgconv/runtime-edge-${process.platform}-${process.arch}`) as Addon;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+const addon = (): Addon | null => (cached === undefined ? (cached = findAddon()) : cached);
+
+/** Instruction sets that the native engine can use here, best first; empty without it. */
+export function nativeInstructionSets(): string[] {
+  return addon()?.isas().split(', ') ?? [];
+}
+
+/** The engine in the Node addon, or null where there is none. */
+export function nativeEngine(): Engine | null {
+  const native = addon();
+  if (native === null) return null;
+  return {
+    kind: 'native',
+    load(source, options, where) {
+      const translated = <T>(call: () => T): T => {
+        try {
+          return call();
+        } catch (error) {
+          const { code, message } = error as { code: EngineErrorCode; message: string };
+          throw engineError(code, message, where);
+        }
+      };
+      const handle = translated(() => native.load(source, options));
+      return {
+        ...native.describe(handle),
+        run: (batch, inputs, outputs) => translated(() => native.run(handle, batch, inputs, outputs)),
+        runAsync: async (batch, inputs, outputs) => native.runAsync(handle, batch, inputs, outputs),
+        profile: (isOn) => native.profile(handle, Number(isOn)),
+        stepTimes: () => native.stepTimes(handle),
+        dispose: () => native.dispose(handle),
+      };
+    },
+  };
+}

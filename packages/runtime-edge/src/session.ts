@@ -1,0 +1,225 @@
+import { InvalidInputError, UsageError } from '@dgconv/core';
+import type { Engine, EngineOptions, EngineSession, EngineTensor } from './engine.js';
+import { nativeEngine } from './engine-native.js';
+import { wasmEngine, type WasmVariant } from './engine-wasm.js';
+import { type EdgePlan, planOf } from './plan.js';
+
+/** A tensor at the border of a network. */
+export interface TensorInfo {
+  readonly name: string;
+  /** For batch 1, channels last: `[1, H, W, C]`; batch n takes n times as many values. */
+  readonly shape: readonly number[];
+  readonly layout: 'NHWC';
+  readonly dtype: 'float32';
+}
+
+/** How a network is loaded. */
+export interface SessionOptions {
+  /** Threads that a run uses, counting its caller; default 1. WebAssembly always uses one. */
+  readonly threads?: number;
+  /** `auto` (default): the native engine where there is one, else WebAssembly. */
+  readonly engine?: 'auto' | 'native' | 'wasm';
+  /** The largest batch that `run` may be given; default 1. */
+  readonly maxBatch?: number;
+  /** WebAssembly instructions: `relaxed-simd` is faster, but its rounding differs between machines; default `simd`. */
+  readonly wasm?: WasmVariant;
+  /** Forces an instruction set, for tests; default: the environment variable DGCONV_ISA, else the best there is. */
+  readonly isa?: string;
+  /** Bytes that weights and activations may take; default: no limit. */
+  readonly memoryLimit?: number;
+}
+
+/** Values by the name of the input or output. */
+export type Tensors = Readonly<Record<string, Float32Array>>;
+
+function integerOption(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (!Number.isInteger(value) || value < 1)
+    throw new UsageError(`${name} is ${value}: it must be an integer from 1 on`);
+  return value;
+}
+
+const environmentIsa = (): string => (typeof process === 'undefined' ? '' : (process.env?.['DGCONV_ISA'] ?? ''));
+
+async function chooseEngine(options: SessionOptions): Promise<Engine> {
+  const { engine = 'auto', wasm = 'simd' } = options;
+  if (engine !== 'auto' && engine !== 'native' && engine !== 'wasm')
+    throw new UsageError(`engine is '${String(engine)}': it must be 'auto', 'native' or 'wasm'`);
+  const native = engine === 'wasm' ? null : nativeEngine();
+  if (native !== null) return native;
+  if (engine === 'native')
+    throw new InvalidInputError('there is no native engine here: build it with a C++ compiler, or use WebAssembly');
+  return wasmEngine(wasm);
+}
+
+async function readSource(source: string): Promise<Uint8Array> {
+  if (/^(https?|blob|data):/.test(source)) {
+    const response = await fetch(source);
+    if (!response.ok) throw new InvalidInputError(`${source}: ${response.status} ${response.statusText}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+  const { readFile } = await import('node:fs/promises');
+  try {
+    return await readFile(source);
+  } catch (error) {
+    throw new InvalidInputError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/**
+ * A network of a `.edge` file, ready to run.
+ *
+ * ```ts
+ * const session = await EdgeSession.load('net.edge', { threads: 2 });
+ * const { scores } = session.run({ image });
+ * session.dispose();
+ * ```
+ */
+export class EdgeSession {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly engine: 'native' | 'wasm';
+  readonly maxBatch: number;
+  #session: EngineSession | null;
+
+  private constructor(session: EngineSession, engine: 'native' | 'wasm', maxBatch: number) {
+    const info = ({ name, shape }: EngineTensor): TensorInfo => ({ name, shape, layout: 'NHWC', dtype: 'float32' });
+    this.inputs = session.inputs.map(info);
+    this.outputs = session.outputs.map(info);
+    this.engine = engine;
+    this.maxBatch = maxBatch;
+    this.#session = session;
+  }
+
+  /**
+   * Loads a file by its path (in a browser: URL) or from its bytes.
+   * @throws {UsageError} if an option is out of range.
+   * @throws {InvalidInputError} if the file cannot be read or is invalid, or the network cannot be run with `maxBatch`.
+   * @throws {UnsupportedError} if the file needs a newer runtime.
+   */
+  static async load(source: string | Uint8Array | ArrayBuffer, options: SessionOptions = {}): Promise<EdgeSession> {
+    const maxBatch = integerOption('maxBatch', options.maxBatch, 1);
+    const engineOptions: EngineOptions = {
+      threads: integerOption('threads', options.threads, 1),
+      maxBatch,
+      isa: options.isa ?? environmentIsa(),
+      memoryLimit: options.memoryLimit ?? 0,
+    };
+    const engine = await chooseEngine(options);
+    if (typeof source === 'string') {
+      const direct = engine.kind === 'native' && !/^(https?|blob|data):/.test(source);
+      const session = engine.load(direct ? source : await readSource(source), wasmSafe(engine, engineOptions), source);
+      return new EdgeSession(session, engine.kind, maxBatch);
+    }
+    const bytes = source instanceof Uint8Array ? source : new Uint8Array(source);
+    return new EdgeSession(engine.load(bytes, wasmSafe(engine, engineOptions), 'the model'), engine.kind, maxBatch);
+  }
+
+  /**
+   * Runs the network on `feeds` (batch n: n inputs behind one another).
+   * @param outputs - arrays to write to and to give back; missing ones are made. They must not overlap the feeds.
+   * @throws {InvalidInputError} if a name or a length does not fit, or the session was disposed of.
+   */
+  run(feeds: Tensors, outputs: Tensors = {}): Record<string, Float32Array> {
+    const session = this.#alive();
+    const call = this.#bind(feeds, outputs);
+    session.run(call.batch, call.inputs, call.outputs);
+    return call.results;
+  }
+
+  /** Like {@link run}, off the main thread with the native engine. The arrays must be left alone until it is done. */
+  async runAsync(feeds: Tensors, outputs: Tensors = {}): Promise<Record<string, Float32Array>> {
+    const session = this.#alive();
+    const call = this.#bind(feeds, outputs);
+    await session.runAsync(call.batch, call.inputs, call.outputs);
+    return call.results;
+  }
+
+  /** What the engine made of the network: its steps with the kernels that it chose, and its memory. */
+  plan(): EdgePlan {
+    return planOf(this.#alive().plan);
+  }
+
+  /**
+   * Runs once and gives the nanoseconds of each step, in the order of `plan().steps`.
+   * @throws {InvalidInputError} as {@link run} does.
+   */
+  profile(feeds: Tensors, outputs: Tensors = {}): number[] {
+    const session = this.#alive();
+    const call = this.#bind(feeds, outputs);
+    session.profile(true);
+    try {
+      session.run(call.batch, call.inputs, call.outputs);
+      return session.stepTimes();
+    } finally {
+      session.profile(false);
+    }
+  }
+
+  /** Gives the memory back; a second call does nothing. Asynchronous runs under way are finished first. */
+  dispose(): void {
+    this.#session?.dispose();
+    this.#session = null;
+  }
+
+  #alive(): EngineSession {
+    if (this.#session === null) throw new InvalidInputError('the session was disposed of: it cannot run any more');
+    return this.#session;
+  }
+
+  #bind(feeds: Tensors, given: Tensors) {
+    checkNames(feeds, this.inputs, 'input');
+    checkNames(given, this.outputs, 'output');
+    let batch = 0;
+    const inputs = this.inputs.map((info) => {
+      const values = feeds[info.name];
+      if (values === undefined) throw new InvalidInputError(`the input '${info.name}' is missing`);
+      const size = elements(info);
+      checkArray(values, info.name);
+      const count = values.length / size;
+      if (!Number.isInteger(count) || count < 1 || count > this.maxBatch)
+        throw new InvalidInputError(
+          `the input '${info.name}' has ${values.length} values, needed are ${size} for each of 1 to ${this.maxBatch} (maxBatch) elements of a batch`,
+        );
+      if (batch !== 0 && count !== batch)
+        throw new InvalidInputError(
+          `the input '${info.name}' holds a batch of ${count}, another input one of ${batch}`,
+        );
+      batch = count;
+      return values;
+    });
+    batch ||= 1;
+    const results: Record<string, Float32Array> = {};
+    const outputs = this.outputs.map((info) => {
+      const size = elements(info) * batch;
+      const values = given[info.name] ?? new Float32Array(size);
+      checkArray(values, info.name);
+      if (values.length !== size)
+        throw new InvalidInputError(
+          `the array for the output '${info.name}' has ${values.length} values, needed are ${size}`,
+        );
+      results[info.name] = values;
+      return values;
+    });
+    return { batch, inputs, outputs, results };
+  }
+}
+
+const wasmSafe = (engine: Engine, options: EngineOptions): EngineOptions =>
+  engine.kind === 'wasm'
+    ? { ...options, threads: 1, isa: options.isa.startsWith('wasm') || options.isa === 'scalar' ? options.isa : '' }
+    : options;
+
+const elements = ({ shape }: TensorInfo): number => shape.reduce((product, size) => product * size, 1);
+
+function checkNames(tensors: Tensors, infos: readonly TensorInfo[], what: string): void {
+  for (const name of Object.keys(tensors))
+    if (!infos.some((info) => info.name === name))
+      throw new InvalidInputError(
+        `there is no ${what} '${name}': the network has ${infos.map((info) => `'${info.name}'`).join(', ')}`,
+      );
+}
+
+function checkArray(values: unknown, name: string): void {
+  if (!(values instanceof Float32Array)) throw new InvalidInputError(`the values of '${name}' are no Float32Array`);
+}
