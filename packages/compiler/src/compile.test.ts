@@ -4,7 +4,7 @@ import { bind, graphFromArchConfig, interpret, isIdentityPermutation, type Model
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { compile, type CompileResult } from './compile.js';
-import { openByteSource } from './import/byte-source.js';
+import { openByteSource } from '@dgconv/core/node';
 import { openTorchCheckpoint } from './import/torch.js';
 import { randomFeeds, randomNetwork } from './testing/random-network.js';
 

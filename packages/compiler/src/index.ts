@@ -1,6 +1,5 @@
 export { compile, type CompileOptions, type CompileResult, type Shuffle } from './compile.js';
 export * from './emit/index.js';
-export { type ByteSource, bytesInMemory, openByteSource } from './import/byte-source.js';
 export { openTorchCheckpoint } from './import/torch.js';
 export { type LayerReport } from './layer-reports.js';
 export { type Target, targets } from './passes/form-costs.js';

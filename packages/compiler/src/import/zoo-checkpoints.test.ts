@@ -10,7 +10,7 @@ import {
   type WeightSource,
 } from '@dgconv/core';
 import test, { type ExecutionContext } from 'ava';
-import { openByteSource } from './byte-source.js';
+import { openByteSource } from '@dgconv/core/node';
 import { openTorchCheckpoint } from './torch.js';
 
 const folder = fileURLToPath(new URL('../../../../../../shared/reference/', import.meta.url));
