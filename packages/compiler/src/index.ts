@@ -4,3 +4,18 @@ export { openTorchCheckpoint } from './import/torch.js';
 export { type LayerReport } from './layer-reports.js';
 export { type Target, targets } from './passes/form-costs.js';
 export { type Format, type PassObserver } from './passes/pipeline.js';
+export {
+  checkEquivalence,
+  cutAfter,
+  difference,
+  type DifferingNode,
+  type EquivalenceReport,
+  type Evaluator,
+  firstDifferingNode,
+  interpreted,
+  networkTolerance,
+  type Tensors,
+  type TestInput,
+  testInputs,
+} from './equivalence.js';
+export { integerProbe } from './integer-probe.js';
