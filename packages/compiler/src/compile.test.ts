@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { compile, type CompileResult } from './compile.js';
 import { openByteSource } from '@dgconv/core/node';
 import { openTorchCheckpoint } from './import/torch.js';
-import { randomFeeds, randomNetwork } from './testing/random-network.js';
+import { randomFeeds, randomModel } from '@dgconv/core/testing';
 
 const formats = ['edge', 'onnx', 'tflite'] as const;
 
@@ -92,8 +92,8 @@ function compileChecked(t: ExecutionContext, name: string): { result: CompileRes
 test('random networks compile to the same function for every format, to the bit on integers', (t) => {
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 20 }), (seed, size) => {
-      const source = randomNetwork({ seed, size, values: 'integers' });
-      const feeds = randomFeeds(source.graph, seed, 'integers');
+      const source = randomModel(seed, { size, integers: true });
+      const feeds = randomFeeds(source.graph, seed, { integers: true });
       const expected = numbers(interpret(source, feeds));
       const { targets } = compile(source, { formats });
       for (const format of formats) t.deepEqual(numbers(interpret(targets[format]!, feeds)), expected, format);

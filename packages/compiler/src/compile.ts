@@ -1,5 +1,5 @@
-import { type Graph, type Model } from '@dgconv/core';
-import { type LayerReport, layerReports, parametersOf, zetaOf } from './layer-reports.js';
+import { costOf, type Graph, type Model } from '@dgconv/core';
+import { type LayerReport, layerReports } from './layer-reports.js';
 import { type Target } from './passes/form-costs.js';
 import { type Format, type PassObserver, runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
 import { usesOf } from './passes/rewrite.js';
@@ -58,21 +58,20 @@ export function compile(
     targets[format] = model;
     shuffles[format] = shufflesOf(model.graph);
   }
-  const layers = layerReports(source.graph, grouped.graph);
-  const total = (figure: (layer: LayerReport) => number): number =>
-    layers.reduce((sum, layer) => sum + figure(layer), 0);
+  const before = costOf(source.graph, source.weights);
+  const after = costOf(grouped.graph);
   return {
     source,
     grouped,
     targets,
-    layers,
+    layers: layerReports(before, after),
     shuffles,
     shufflesLeft: Math.max(0, ...Object.values(shuffles).map((list) => list.length)),
-    macsBefore: total(({ macsBefore }) => macsBefore),
-    macsAfter: total(({ macsAfter }) => macsAfter),
-    paramsBefore: parametersOf(source.graph),
-    paramsAfter: parametersOf(grouped.graph),
-    zeta: zetaOf(source),
+    macsBefore: before.macs,
+    macsAfter: after.macs,
+    paramsBefore: before.params,
+    paramsAfter: after.params,
+    zeta: before.connections ?? 0,
   };
 }
 

@@ -22,7 +22,7 @@ import {
   testInputs,
 } from './equivalence.js';
 import { integerProbe } from './integer-probe.js';
-import { randomNetwork } from './testing/random-network.js';
+import { randomModel } from '@dgconv/core/testing';
 
 const formats = ['edge', 'onnx', 'tflite'] as const;
 const families = {
@@ -126,7 +126,7 @@ test('differences are relative to the largest magnitude, and no number is never 
 });
 
 test('bisection names the first node that an evaluator gets wrong', async (t) => {
-  const source = randomNetwork({ seed: 11, size: 16, values: 'floats' });
+  const source = randomModel(11, { size: 16 });
   const { feeds } = testInputs(source.graph)[4]!;
   const main = source.graph.nodes.filter(({ op }) => op === 'conv2d').at(-2)!;
   /** Multiplies the bias of one convolution. */

@@ -1,7 +1,7 @@
 import { interpret, type Model } from '@dgconv/core';
 import test from 'ava';
 import fc from 'fast-check';
-import { randomFeeds, randomNetwork } from '../testing/random-network.js';
+import { randomFeeds, randomModel } from '@dgconv/core/testing';
 import { assignChannelOrders } from './assign-channel-orders.js';
 import { chooseForms } from './choose-forms.js';
 import { formCosts } from './form-costs.js';
@@ -19,9 +19,9 @@ test('unequal groups and shared inputs become grouped convolutions that compute 
   let [buckets, gathers] = [0, 0];
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 10 }), (seed, size) => {
-      const source = randomNetwork({ seed, size, values: 'integers' });
+      const source = randomModel(seed, { size, integers: true });
       const model = lowered.reduce((current, pass) => pass.run(current), source as Model);
-      const feeds = randomFeeds(source.graph, seed, 'integers');
+      const feeds = randomFeeds(source.graph, seed, { integers: true });
       t.deepEqual(interpret(model, feeds), interpret(source, feeds));
       const kinds = model.graph.nodes.map((node) => (node.op === 'conv2d' ? node.attrs.connectivity.kind : 'dense'));
       t.true(kinds.every((kind) => kind === 'dense' || kind === 'equal'));

@@ -1,4 +1,12 @@
-import type { Graph, Model } from '@dgconv/core';
+import {
+  anyConnectivity,
+  type Connectivity,
+  type Graph,
+  groupedConnectivity,
+  hardConnectivity,
+  type Model,
+  verifyGraph,
+} from '@dgconv/core';
 import { assignChannelOrders } from './assign-channel-orders.js';
 import { chooseForms } from './choose-forms.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
@@ -49,6 +57,13 @@ export function targetPasses(format: Format, target: Target): readonly Pass[] {
   ];
 }
 
+/** What must no longer exist after a pass, and after all that follow it. */
+const postconditions: ReadonlyMap<Pass, readonly Connectivity['kind'][]> = new Map([
+  [hardenGates, hardConnectivity],
+  [recogniseGroups, groupedConnectivity],
+  [lowerGroups, ['dense', 'equal']],
+]);
+
 /** Called after each pass, for progress and dumps. */
 export type PassObserver = (step: { readonly name: string; readonly before: Graph; readonly after: Graph }) => void;
 
@@ -57,8 +72,11 @@ export type PassObserver = (step: { readonly name: string; readonly before: Grap
  * @throws {Error} `internal:`, naming the pass after which the graph is broken.
  */
 export function runPasses(model: Model, passes: readonly Pass[], observe: PassObserver = () => undefined): Model {
+  let connectivity: readonly Connectivity['kind'][] = anyConnectivity;
   return passes.reduce((current, pass) => {
     const next = pass.run(current);
+    connectivity = postconditions.get(pass) ?? connectivity;
+    verifyGraph(next.graph, { after: pass.name, connectivity });
     observe({ name: pass.name, before: current.graph, after: next.graph });
     return next;
   }, model);
