@@ -41,6 +41,25 @@ function eachWindow(
       }
 }
 
+/** Outputs that see the same inputs, and those inputs. */
+interface SupportClass {
+  readonly inputs: Int32Array;
+  readonly outputs: number[];
+}
+
+function supportClasses(grouping: Grouping): SupportClass[] {
+  const classes = new Map<readonly number[], SupportClass>();
+  supportsOf(grouping).forEach((support, output) => {
+    const found = classes.get(support);
+    if (found === undefined) classes.set(support, { inputs: Int32Array.from(support), outputs: [output] });
+    else found.outputs.push(output);
+  });
+  return [...classes.values()];
+}
+
+/** Pixels convolved at a time, so that each weight is loaded once for all of them. */
+const block = 4;
+
 /** Convolution of `[N, H, W, C_in]` with the compact kernel of `grouping`; no bias. */
 export function convolve(
   x: Value,
@@ -51,28 +70,58 @@ export function convolve(
 ): Float64Array {
   const { channelsIn, channelsOut } = grouping;
   const taps = window.kernelSize[0] * window.kernelSize[1];
+  const sources = windowSources(x.shape, output, window);
+  const pixels = sources.length / taps;
   const offsets = compactOffsets(grouping);
-  const pairs = offsets[channelsOut]!;
-  const inputs = new Int32Array(pairs);
-  supportsOf(grouping).forEach((support, o) => inputs.set(support, offsets[o]!));
-  // [tap][pair], so that the innermost loop runs along pairs.
-  const weights = new Float64Array(pairs * taps);
-  for (let pair = 0; pair < pairs; pair++)
-    for (let tap = 0; tap < taps; tap++) weights[tap * pairs + pair] = kernel[pair * taps + tap]!;
-  const { data } = x;
-  const result = new Float64Array(output.reduce((product, size) => product * size, 1));
-  eachWindow(x.shape, output, window, (pixel, source, tap) => {
-    const from = source * channelsIn;
-    const to = pixel * channelsOut;
-    const first = tap * pairs;
-    for (let o = 0; o < channelsOut; o++) {
-      let sum = 0;
-      for (let pair = offsets[o]!; pair < offsets[o + 1]!; pair++)
-        sum += weights[first + pair]! * data[from + inputs[pair]!]!;
-      result[to + o]! += sum;
+  const result = new Float64Array(pixels * channelsOut);
+  for (const { inputs, outputs } of supportClasses(grouping)) {
+    const length = inputs.length * taps;
+    const weights = new Float64Array(outputs.length * length);
+    outputs.forEach((o, index) => {
+      const from = offsets[o]! * taps;
+      for (let k = 0; k < length; k++) weights[index * length + k] = kernel[from + k]!;
+    });
+    const patches = new Float64Array(block * length);
+    for (let first = 0; first < pixels; first += block) {
+      // Patches in the kernel's order [input][tap]; zero where the window hangs over the border or the last block ends.
+      for (let lane = 0; lane < block; lane++)
+        for (let tap = 0; tap < taps; tap++) {
+          const source = first + lane < pixels ? sources[(first + lane) * taps + tap]! : -1;
+          const to = lane * length + tap;
+          for (let k = 0; k < inputs.length; k++)
+            patches[to + k * taps] = source < 0 ? 0 : x.data[source * channelsIn + inputs[k]!]!;
+        }
+      for (let index = 0; index < outputs.length; index++) {
+        let sum0 = 0;
+        let sum1 = 0;
+        let sum2 = 0;
+        let sum3 = 0;
+        const row = index * length;
+        for (let k = 0; k < length; k++) {
+          const weight = weights[row + k]!;
+          sum0 += weight * patches[k]!;
+          sum1 += weight * patches[length + k]!;
+          sum2 += weight * patches[2 * length + k]!;
+          sum3 += weight * patches[3 * length + k]!;
+        }
+        // Writes beyond the last pixel fall outside the typed array, which ignores them.
+        const to = first * channelsOut + outputs[index]!;
+        result[to] = sum0;
+        result[to + channelsOut] = sum1;
+        result[to + 2 * channelsOut] = sum2;
+        result[to + 3 * channelsOut] = sum3;
+      }
     }
-  });
+  }
   return result;
+}
+
+/** Input pixel under every tap of every output pixel, `[pixels, taps]`; -1 in the padding. */
+function windowSources(input: Shape, output: Shape, window: Window): Int32Array {
+  const taps = window.kernelSize[0] * window.kernelSize[1];
+  const sources = new Int32Array(output[0]! * output[1]! * output[2]! * taps).fill(-1);
+  eachWindow(input, output, window, (pixel, source, tap) => (sources[pixel * taps + tap] = source));
+  return sources;
 }
 
 /** Transposed convolution: every input pixel adds its kernel patch to the result; no bias. */
