@@ -13,3 +13,8 @@ export { type Parameter, type ParameterRole, TrainableNetwork } from './evaluate
 export { type DataSet, type LabelledImages, preprocessingOf } from './data/data-set.js';
 export { openDataSet } from './data/open-data-set.js';
 export { setBackendThreads } from './backend/register.js';
+export { type BudgetKind, type BudgetOption } from './training/budget.js';
+export { type Progress } from './training/fit.js';
+export { defaultRecipe, type Recipe } from './training/recipe.js';
+export { type EpochMetrics, type GateRecord } from './training/run-directory.js';
+export { train, type TrainOptions, type TrainResult } from './training/train.js';

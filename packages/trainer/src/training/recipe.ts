@@ -1,0 +1,31 @@
+/** How a network is trained; the defaults suit small image classifiers. */
+export interface Recipe {
+  /** Peak of the cosine schedule, for the given batch size. */
+  readonly learningRate: number;
+  readonly momentum: number;
+  /** On kernels only. */
+  readonly weightDecay: number;
+  /** Share of all steps in which the learning rate rises to its peak. */
+  readonly warmup: number;
+  /** Shares of all steps between which the gates are brought within the budget; then they stay as they are. */
+  readonly projection: readonly [from: number, to: number];
+  readonly projectionRounds: number;
+  /** Weight of CondenseNet's group lasso. */
+  readonly groupLasso: number;
+}
+
+/** Learning rate for a batch of 256, as in the paper; smaller batches take proportionally smaller steps. */
+const learningRatePerBatch = 0.1 / 256;
+
+/** The recipe where nothing else is asked for. */
+export function defaultRecipe(batchSize: number): Recipe {
+  return {
+    learningRate: learningRatePerBatch * batchSize,
+    momentum: 0.9,
+    weightDecay: 1e-4,
+    warmup: 0.05,
+    projection: [0.4, 0.6],
+    projectionRounds: 4,
+    groupLasso: 1e-5,
+  };
+}
