@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  bind,
+  type ByteSource,
+  type Graph,
+  graphFromArchConfig,
+  inferShapes,
+  InvalidInputError,
+  type Model,
+  readModel,
+  readSafetensors,
+  verifyGraph,
+  type WeightSource,
+  zooGraph,
+} from '@dgconv/core';
+import { openByteSource } from '@dgconv/core/node';
+import { type FoundMask, masksFromZeros } from './masks-from-zeros.js';
+import { modelFileOf } from './run-directory.js';
+import { isSafetensorsPath, openSafetensorsCheckpoint } from './safetensors-checkpoint.js';
+import { openTorchCheckpoint } from './torch.js';
+
+/** What a caller knows beyond the file. */
+export interface ImportOptions {
+  /** The network of a checkpoint: a name of the zoo, or the contents of an architecture file. */
+  readonly architecture?: { readonly name: string } | { readonly config: unknown };
+  /** `[C, H, W]`, where the file leaves it open or another size is wanted. */
+  readonly inputShape?: readonly [number, number, number];
+  /** Weights up to this magnitude count as zero where zeros are taken for a mask (default 0). */
+  readonly maskThreshold?: number;
+}
+
+/** A model with what was found out while it was imported. */
+export interface ImportedModel {
+  readonly model: Model;
+  /** Zeros that were taken for masks. */
+  readonly masks: readonly FoundMask[];
+}
+
+/**
+ * Reads a model: a run directory, a LayersModel, a PyTorch or `.safetensors` checkpoint (which need an architecture), or a
+ * `.safetensors` file that carries its graph.
+ * @throws {InvalidInputError} if the file is missing, broken or does not fit the architecture.
+ */
+export function importModel(path: string, options: ImportOptions = {}): ImportedModel {
+  if (!existsSync(path)) throw new InvalidInputError(`there is no file or directory ${path}`);
+  const file = statSync(path).isDirectory() ? fileWithin(path) : path;
+  const source = openByteSource(file);
+  const model = withInputShape(readAny(file, source, options), options.inputShape);
+  verifyImported(file, model.graph);
+  const metadata = { ...model.graph.metadata, sourceHash: sha256(source) };
+  return withMasks({ graph: { ...model.graph, metadata }, weights: model.weights }, options);
+}
+
+function verifyImported(file: string, graph: Graph): void {
+  try {
+    verifyGraph(graph);
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    throw new InvalidInputError(`${file}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Zeros are a mask where a checkpoint brings them; what carries connectivity of its own has said what is connected. */
+function withMasks(model: Model, { maskThreshold = 0 }: ImportOptions): ImportedModel {
+  if (!(maskThreshold >= 0 && Number.isFinite(maskThreshold))) {
+    throw new InvalidInputError(`the mask threshold is ${maskThreshold}: it is a number that is not negative`);
+  }
+  const { model: masked, found } = masksFromZeros(model, maskThreshold);
+  return { model: masked, masks: found };
+}
+
+function fileWithin(directory: string): string {
+  const layersModel = join(directory, 'model.json');
+  return existsSync(layersModel) ? layersModel : modelFileOf(directory);
+}
+
+function readAny(file: string, source: ByteSource, options: ImportOptions): Model {
+  if (/\.(?:pth|pt)$/.test(file)) return bindCheckpoint(file, openTorchCheckpoint(source), options);
+  if (isSafetensorsPath(file)) {
+    const carriesGraph = file.endsWith('.safetensors') && options.architecture === undefined;
+    if (carriesGraph && 'dgconv.graph' in readSafetensors(source).metadata) return readModel(source);
+    return bindCheckpoint(file, openSafetensorsCheckpoint(file), options);
+  }
+  throw new InvalidInputError(
+    `${file} is of no known kind: run directories, model.json, .pth, .pt, .safetensors and .safetensors.index.json are`,
+  );
+}
+
+function bindCheckpoint(file: string, checkpoint: WeightSource, options: ImportOptions): Model {
+  const { architecture, inputShape } = options;
+  if (architecture === undefined) {
+    throw new InvalidInputError(
+      `${file} holds weights only: --arch NAME or --arch-config FILE.json has to say which network they belong to`,
+    );
+  }
+  const sizes =
+    inputShape === undefined
+      ? {}
+      : { inputSize: [inputShape[1], inputShape[2]] as const, inputChannels: inputShape[0] };
+  const zooOptions = { ...sizes, checkpoint };
+  const graph =
+    'name' in architecture
+      ? zooGraph(architecture.name, zooOptions)
+      : graphFromArchConfig(architecture.config, zooOptions);
+  try {
+    return bind(graph, checkpoint);
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    throw new InvalidInputError(`${file} does not fit ${graph.metadata.name}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The network for images of another size, where its ops allow that. */
+function withInputShape(model: Model, inputShape: ImportOptions['inputShape']): Model {
+  if (inputShape === undefined) return model;
+  const [channels, height, width] = inputShape;
+  const [input, ...others] = model.graph.inputs;
+  const [, currentHeight, currentWidth, currentChannels] = input?.shape ?? [];
+  if (input === undefined || others.length > 0 || input.shape.length !== 4) {
+    throw new InvalidInputError(
+      `${model.graph.metadata.name} has ${model.graph.inputs.length} inputs of rank ${input?.shape.length ?? 0}; --input-shape needs one image`,
+    );
+  }
+  if (channels !== currentChannels) {
+    throw new InvalidInputError(`the network takes ${currentChannels} input channels; --input-shape says ${channels}`);
+  }
+  if (height === currentHeight && width === currentWidth) return model;
+  const graph: Graph = { ...model.graph, inputs: [{ name: input.name, shape: [1, height, width, channels] }] };
+  inferShapes(graph);
+  return { graph, weights: model.weights };
+}
+
+/** SHA-256 of the file, in hexadecimal. */
+function sha256(source: ByteSource): string {
+  const hash = createHash('sha256');
+  const pieceSize = 2 ** 22;
+  for (let offset = 0; offset < source.size; offset += pieceSize) {
+    hash.update(source.read(offset, Math.min(pieceSize, source.size - offset)));
+  }
+  return hash.digest('hex');
+}
