@@ -1,5 +1,16 @@
 export { compile, type CompileOptions, type CompileResult, type Shuffle } from './compile.js';
 export * from './emit/index.js';
+export { importOnnx, type OnnxImport, type OnnxImportOptions } from './import/onnx.js';
+export { externalDataBeside } from './import/onnx-external.js';
+export type { ImportReport, MaskReport } from './import/onnx-node.js';
+export {
+  decodeOnnxTensor,
+  type ExternalData,
+  type ExternalReader,
+  isFloatType,
+  type OnnxTensor,
+} from './import/onnx-tensor.js';
+export { decodeOnnx, type OnnxModel } from './import/onnx-file.js';
 export { openTorchCheckpoint } from './import/torch.js';
 export { type LayerReport } from './layer-reports.js';
 export { type Target, targets } from './passes/form-costs.js';

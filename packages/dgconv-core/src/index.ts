@@ -97,7 +97,7 @@ export {
   storedNames,
   storedNamesOf,
 } from './graph/sources.js';
-export { broadcastShape, inferShapes } from './graph/types.js';
+export { broadcastShape, inferShapes, nodeShape } from './graph/types.js';
 export {
   anyConnectivity,
   groupedConnectivity,

@@ -1,0 +1,143 @@
+import { elementCount, reshapeWeight, type Weight } from '@dgconv/core';
+import type { Constant, Dynamic } from '../onnx-graph.js';
+import type { OnnxNodeContext } from '../onnx-node.js';
+import { activate } from './activation.js';
+import { binary, scaleAndShift } from './arithmetic.js';
+
+export function BatchNormalization(context: OnnxNodeContext): Dynamic {
+  if (context.int('training_mode', 0) !== 0) context.refuse('training mode is not supported');
+  if (context.int('spatial', 1) !== 1) context.refuse("'spatial' must be 1");
+  context.onlyOutputs(1);
+  const x = context.dynamic(0);
+  const channels = channelsOf(context, x);
+  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((index) => vector(context, index, channels)) as [
+    Weight,
+    Weight,
+    Weight,
+    Weight,
+  ];
+  const form = x.shape.length < 3 ? 'given' : 'last';
+  const inputs = [context.builder.in(form, x)];
+  const attrs = { channels, epsilon: context.float('epsilon', 1e-5) };
+  const weights = { gamma, beta, mean, variance };
+  return context.result(form, context.add({ op: 'batch-norm', inputs, attrs, weights }));
+}
+
+function channelsOf(context: OnnxNodeContext, x: Dynamic): number {
+  return x.shape[1] ?? context.refuse(`a value of shape [${x.shape.join(', ')}] has no channels`);
+}
+
+/** A constant with one number for each channel. */
+function vector(context: OnnxNodeContext, index: number, channels: number): Weight {
+  const constant = context.constant(index);
+  if (elementCount(constant.shape) !== channels) {
+    context.refuse(`input ${index} of shape [${constant.shape.join(', ')}] does not fit ${channels} channels`);
+  }
+  return reshapeWeight(constant.weight, [channels]);
+}
+
+/** `γ·(x - mean)/√(variance + ε) + β` over the pixels of each image and channel. */
+export function InstanceNormalization(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const channels = channelsOf(context, x);
+  const rank = x.shape.length;
+  if (rank < 3) context.refuse(`a value of ${rank} dimensions has no spatial ones`);
+  const [scale, shift] = [vector(context, 1, channels), vector(context, 2, channels)];
+  const axes = Array.from({ length: rank - 2 }, (_, axis) => axis + 1);
+  const mean = (value: Dynamic, part: string): Dynamic => {
+    const inputs = [context.builder.in('last', value)];
+    const attrs = { function: 'mean', axes, keepDims: true } as const;
+    return context.result('last', context.add({ op: 'reduce', inputs, attrs, weights: {} }, part));
+  };
+  const centred = binary(context, 'subtract', x, mean(x, 'mean'), 'centred');
+  const variance = mean(binary(context, 'multiply', centred, centred, 'squared'), 'variance');
+  const shifted = scaleAndShift(context, variance, 1, context.float('epsilon', 1e-5), 'stabilised');
+  const normal = binary(
+    context,
+    'divide',
+    centred,
+    activate(context, shifted, { function: 'sqrt' }, 'deviation'),
+    'normal',
+  );
+  const inputs = [context.builder.in('last', normal)];
+  const attrs = { channels };
+  return context.result('last', context.add({ op: 'affine', inputs, attrs, weights: { scale, shift } }));
+}
+
+/** `x / (bias + alpha/size · Σ x²)^beta`, the sum over `size` neighbouring channels: a 1×1 convolution with a band of ones. */
+export function LRN(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const channels = channelsOf(context, x);
+  if (x.shape.length !== 4) context.refuse('only images are supported');
+  const size = context.int('size', 1);
+  const factor = context.float('alpha', 1e-4) / size;
+  const band = new Float32Array(channels * channels);
+  for (let output = 0; output < channels; output++) {
+    const first = output - Math.floor((size - 1) / 2);
+    const last = output + Math.ceil((size - 1) / 2);
+    band.fill(factor, output * channels + Math.max(first, 0), output * channels + Math.min(last + 1, channels));
+  }
+  const { builder } = context;
+  const squared = binary(context, 'multiply', x, x, 'squared');
+  const one = [1, 1] as const;
+  const sum = context.add(
+    {
+      op: 'conv2d',
+      inputs: [builder.in('last', squared)],
+      attrs: {
+        kernelSize: one,
+        strides: one,
+        dilations: one,
+        padding: { top: 0, bottom: 0, left: 0, right: 0 },
+        connectivity: { kind: 'dense', groups: 1, channelsOut: channels, channelsIn: channels },
+        pre: 'none',
+        activation: { function: 'identity' },
+      },
+      weights: {
+        kernel: builder.store(`${context.id}.band`, [channels, channels, 1, 1], band),
+        bias: { kind: 'fill', shape: [channels], value: context.float('bias', 1) },
+      },
+    },
+    'sum',
+  );
+  const exponent: Constant = builder.constant(
+    `${context.id}.exponent`,
+    [],
+    Float64Array.of(-context.float('beta', 0.75)),
+    true,
+  );
+  return binary(context, 'multiply', x, binary(context, 'power', context.result('last', sum), exponent, 'power'));
+}
+
+/** The axis of a softmax, or where operator sets before 13 flatten the rest: one axis over all dimensions from it on. */
+function softmax(context: OnnxNodeContext, part: string): Dynamic {
+  const x = context.dynamic(0);
+  const rank = x.shape.length;
+  const axis = context.axis(context.int('axis', context.opset < 13 ? 1 : -1), rank);
+  const { builder } = context;
+  if (context.opset >= 13 || elementCount(x.shape.slice(axis + 1)) === 1) {
+    const form = builder.preferredForm([x]);
+    const place = form === 'given' || axis === 0 ? axis : axis === 1 ? rank - 1 : axis - 1;
+    const inputs = [builder.in(form, x)];
+    return context.result(form, context.add({ op: 'softmax', inputs, attrs: { axis: place }, weights: {} }, part));
+  }
+  const flat = [elementCount(x.shape.slice(0, axis)), elementCount(x.shape.slice(axis))];
+  const rows = context.add(
+    { op: 'reshape', inputs: [builder.flat(x)], attrs: { shape: flat }, weights: {} },
+    `${part}rows`,
+  );
+  const computed = context.add({ op: 'softmax', inputs: [rows], attrs: { axis: 1 }, weights: {} }, `${part}flat`);
+  const shape = x.shape;
+  return context.result(
+    'given',
+    context.add({ op: 'reshape', inputs: [computed], attrs: { shape }, weights: {} }, part),
+  );
+}
+
+export function Softmax(context: OnnxNodeContext): Dynamic {
+  return softmax(context, '');
+}
+
+export function LogSoftmax(context: OnnxNodeContext): Dynamic {
+  return activate(context, softmax(context, 'softmax'), { function: 'log' });
+}
