@@ -34,20 +34,15 @@ struct GroupedTile {
         DGC_ROLLED for (int j = 0; j < job.group_inputs; j++) {
           const float* from = x + j;
           step<kGuarded>(job, r, weights, job.group_inputs, sums, [&](int) { return splat(*from); },
-                         [&] { from += job.input_pixel_stride; hold(from); });
+                         [&] { from += job.input_pixel_stride; keep_pointer(from); });
           weights += kKernel * kLanes;
         }
       } else {
-        V held[kColumns];
-        const float* from = x;
-        DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-          held[column] = outside<kGuarded>(job, column) ? V{} : load(from);
-          from += job.input_pixel_stride;
-          hold(from);
-        }
         DGC_UNROLL for (int j = 0; j < kGroup; j++) {
+          const float* from = x;
           step<kGuarded>(job, r, job.weights + j * kKernel * kLanes, kGroup, sums,
-                         [&](int column) { return exchange(held[column], j); }, [] {});
+                         [&](int) { return exchange(load(from), j); },
+                         [&] { from += job.input_pixel_stride; keep_pointer(from); });
         }
       }
     }
@@ -55,20 +50,6 @@ struct GroupedTile {
   }
 
  private:
-  // Keeps the compiler from turning one running pointer into as many registers as there are pixels.
-  static DGC_INLINE void hold(const float*& pointer) {
-#ifndef __wasm__
-    asm("" : "+r"(pointer));
-#else
-    (void)pointer;
-#endif
-  }
-
-  template <bool kGuarded>
-  static DGC_INLINE bool outside(const TileJob& job, int column) {
-    return kGuarded && (column < job.column_begin || column >= job.column_end);
-  }
-
   // One input of every group, along one input row. Weights are [ky][j][kx][lane].
   template <bool kGuarded, typename Input, typename Next>
   static DGC_INLINE void step(const TileJob& job, int r, const float* weights, int32_t inputs, V (&sums)[kRows][kPixels],
@@ -82,7 +63,7 @@ struct GroupedTile {
       }
     }
     DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-      if (!outside<kGuarded>(job, column)) {
+      if (!skips_column<kGuarded, kColumns, kKernel / 2>(job, column)) {
         const V x = input(column);
         DGC_UNROLL for (int row = 0; row < kRows; row++) {
           const int ky = r - row * kStride;
@@ -147,32 +128,31 @@ struct GroupedConv {
     for (int64_t item = begin; item < end; item++) run_strip(d, args, strip_of(d, strips(d), blocks(d), item));
   }
 
- private:
-  using Tile = GroupedTile<kGroup, kRows, kPixels, kKernel, kStride>;
-  using RowTile = GroupedTile<kGroup, 1, kPixels, kKernel, kStride>;
-
-  // Vectors narrower than a cache line read each line several times: all blocks of a tile one after another.
-  static constexpr bool kBlocksInside = kGroup != 0 && kLanes < 16;
-
   static int32_t blocks(const ConvDesc& d) { return (d.output_channels + kLanes - 1) / kLanes; }
-  static int64_t taps_of_block(const ConvDesc& d) { return (int64_t)kKernel * kKernel * d.group_inputs * kLanes; }
+
   static int32_t first_channel(const ConvDesc& d, int32_t block) {
     const int32_t first = block * kLanes;
     return first + kLanes <= d.output_channels ? first : d.output_channels - kLanes;
   }
+
+  static void point_to_weights(const ConvDesc& d, const void* packed, int32_t block, TileJob& job) {
+    job.weights = (const float*)packed + block * taps_of_block(d);
+    job.bias = (const float*)packed + blocks(d) * taps_of_block(d) + block * kLanes;
+  }
+
+ private:
+  using Tile = GroupedTile<kGroup, kRows, kPixels, kKernel, kStride>;
+  using RowTile = GroupedTile<kGroup, 1, kPixels, kKernel, kStride>;
+
+  // All blocks of a tile one after another: vectors narrower than a cache line share it, and 1x1 kernels stream.
+  static constexpr bool kBlocksInside = kGroup != 0 && (kLanes < 16 || kKernel == 1);
+
+  static int64_t taps_of_block(const ConvDesc& d) { return (int64_t)kKernel * kKernel * d.group_inputs * kLanes; }
   static Strips strips(const ConvDesc& d) { return cut_into_strips(d, blocks(d), 4 * kRows); }
 
   static void run_strip(const ConvDesc& d, const ConvArgs& args, const Strip& strip) {
     const Clamp clamp = clamp_of(d.activation);
-    TileJob job;
-    job.input_pixel_stride = d.input_pixel_stride;
-    job.output_row_stride = d.output_width * d.output_pixel_stride;
-    job.output_pixel_stride = d.output_pixel_stride;
-    job.residual_row_stride = d.output_width * d.residual_pixel_stride;
-    job.residual_pixel_stride = d.residual_pixel_stride;
-    job.group_inputs = d.group_inputs;
-    job.low = clamp.low;
-    job.high = clamp.high;
+    TileJob job = job_of(d, clamp);
     if constexpr (kBlocksInside) {
       for (int32_t y = strip.row_begin; y < strip.row_end; y += y + kRows <= strip.row_end ? kRows : 1) {
         for (int32_t x = 0; x < d.output_width; x += kPixels) {
@@ -196,17 +176,13 @@ struct GroupedConv {
                        TileJob& job) {
     const int32_t channel = first_channel(d, block);
     const int32_t input_channel = kGroup == 0 ? channel / (d.output_channels / d.groups) * d.group_inputs : channel;
-    // The last tile of a row is moved back to end with it.
-    const int32_t start = x + kPixels > d.output_width && d.output_width > kPixels ? d.output_width - kPixels : x;
-    job.pixel_begin = x - start;
-    job.pixel_end = d.output_width - start < kPixels ? d.output_width - start : kPixels;
+    const int32_t start = place_pixels(d, x, kPixels, job);
     job.lane_begin = block * kLanes - channel;
-    const float* packed = (const float*)args.packed;
-    job.weights = packed + block * taps_of_block(d);
-    job.bias = packed + blocks(d) * taps_of_block(d) + block * kLanes;
+    point_to_weights(d, args.packed, block, job);
     const int64_t pixel = (strip.image * d.output_height + y) * d.output_width + start;
     job.output = args.output + pixel * d.output_pixel_stride + channel;
     job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
+    job.plain = job.pixel_begin == 0 && job.pixel_end == kPixels && job.lane_begin == 0 && !d.has_residual;
     const float* image =
         args.input + strip.image * d.input_height * d.input_width * d.input_pixel_stride + input_channel;
     if (y + kRows <= strip.row_end) place_and_run<Tile>(d, image, y, start, job);
@@ -215,8 +191,9 @@ struct GroupedConv {
 
   template <typename SomeTile>
   static DGC_INLINE void place_and_run(const ConvDesc& d, const float* image, int32_t y, int32_t x, TileJob& job) {
-    place_tile(d, image, y, x, SomeTile::kInputRows, SomeTile::kColumns, job);
-    if (job.column_begin > 0 || job.column_end < SomeTile::kColumns) SomeTile::template run<true>(job);
+    place_rows(d, image, y, x, SomeTile::kInputRows, job);
+    place_columns(d, x, SomeTile::kColumns, job);
+    if (needs_guard(job, SomeTile::kColumns, kKernel / 2)) SomeTile::template run<true>(job);
     else SomeTile::template run<false>(job);
   }
 };

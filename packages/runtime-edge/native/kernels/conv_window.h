@@ -58,6 +58,7 @@ struct TileJob {
   int32_t column_begin, column_end;
   int32_t pixel_begin, pixel_end;
   int32_t lane_begin;  // lanes below were stored by the block before
+  bool plain;          // all pixels and lanes are stored and there is no residual
   int32_t group_inputs;
   float low, high;
 };
@@ -66,6 +67,16 @@ struct TileJob {
 template <int kRows, int kPixels>
 DGC_INLINE void store_tile(const TileJob& job, V (&sums)[kRows][kPixels]) {
   const V low = splat(job.low), high = splat(job.high);
+  if (job.plain) {
+    DGC_UNROLL for (int row = 0; row < kRows; row++) {
+      float* to = job.output + row * job.output_row_stride;
+      DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
+        store(to, at_most(at_least(sums[row][pixel], low), high));
+        to += job.output_pixel_stride;
+      }
+    }
+    return;
+  }
   DGC_UNROLL for (int row = 0; row < kRows; row++) {
     float* to = job.output + row * job.output_row_stride;
     const float* residual = job.residual ? job.residual + row * job.residual_row_stride : nullptr;
@@ -81,19 +92,65 @@ DGC_INLINE void store_tile(const TileJob& job, V (&sums)[kRows][kPixels]) {
   }
 }
 
-// The parts of a job that depend on the place of the tile: output pixel (y, x) on, `kColumns` input columns,
-// `input_rows` input rows. `input` and `output` point to the image and to the block's channels.
-DGC_INLINE void place_tile(const ConvDesc& d, const float* input, int32_t y, int32_t x, int32_t input_rows,
-                           int32_t columns, TileJob& job) {
-  const int32_t row = y * d.stride_height - d.pad_top;
+// The parts of a job that the description alone decides.
+DGC_INLINE TileJob job_of(const ConvDesc& d, const Clamp& clamp) {
+  TileJob job = {};
+  job.input_pixel_stride = d.input_pixel_stride;
+  job.output_row_stride = d.output_width * d.output_pixel_stride;
+  job.output_pixel_stride = d.output_pixel_stride;
+  job.residual_row_stride = d.output_width * d.residual_pixel_stride;
+  job.residual_pixel_stride = d.residual_pixel_stride;
+  job.group_inputs = d.group_inputs;
+  job.low = clamp.low;
+  job.high = clamp.high;
+  return job;
+}
+
+// Which pixels the tile at output column x stores. The last tile of a row is moved back to end with it: returns its start.
+DGC_INLINE int32_t place_pixels(const ConvDesc& d, int32_t x, int32_t pixels, TileJob& job) {
+  const int32_t start = x + pixels > d.output_width && d.output_width > pixels ? d.output_width - pixels : x;
+  job.pixel_begin = x - start;
+  job.pixel_end = d.output_width - start < pixels ? d.output_width - start : pixels;
+  return start;
+}
+
+// Which of `columns` input columns of the tile at output column x lie in the image.
+DGC_INLINE void place_columns(const ConvDesc& d, int32_t x, int32_t columns, TileJob& job) {
   const int32_t column = x * d.stride_width - d.pad_left;
-  const int64_t row_stride = d.input_width * d.input_pixel_stride;
-  for (int32_t r = 0; r < input_rows; r++) {
-    const bool inside = row + r >= 0 && row + r < d.input_height;
-    job.rows[r] = inside ? input + (row + r) * row_stride + column * d.input_pixel_stride : nullptr;
-  }
   job.column_begin = column < 0 ? -column : 0;
   job.column_end = column + columns > d.input_width ? d.input_width - column : columns;
+}
+
+// Whether more columns than those at the two ends, `margin` at each, are outside of the image.
+DGC_INLINE bool needs_guard(const TileJob& job, int32_t columns, int32_t margin) {
+  return job.column_begin > margin || job.column_end < columns - margin;
+}
+
+// Whether a tile skips an input column. Unguarded tiles ask only at their ends: most tiles of small images have a border.
+template <bool kGuarded, int kColumns, int kMargin>
+DGC_INLINE bool skips_column(const TileJob& job, int column) {
+  if (kGuarded) return column < job.column_begin || column >= job.column_end;
+  if (column < kMargin) return column < job.column_begin;
+  return column >= kColumns - kMargin && column >= job.column_end;
+}
+
+// The input rows of output row y; `input` points to the image and to the block's channels.
+DGC_INLINE void place_rows(const ConvDesc& d, const float* input, int32_t y, int32_t x, int32_t input_rows, TileJob& job) {
+  const int32_t row = y * d.stride_height - d.pad_top;
+  const int64_t row_stride = d.input_width * d.input_pixel_stride;
+  const float* from = input + row * row_stride + (int64_t)(x * d.stride_width - d.pad_left) * d.input_pixel_stride;
+  for (int32_t r = 0; r < input_rows; r++, from += row_stride) {
+    job.rows[r] = row + r >= 0 && row + r < d.input_height ? from : nullptr;
+  }
+}
+
+// Keeps the compiler from turning one running pointer into as many registers as there are pixels.
+DGC_INLINE void keep_pointer(const float*& pointer) {
+#ifndef __wasm__
+  asm("" : "+r"(pointer));
+#else
+  (void)pointer;
+#endif
 }
 
 // Activations that clamping does not complete, over the pixels of a strip.

@@ -155,22 +155,28 @@ struct Binary {
   static void binary_row(const BinaryDesc& d, const Row& r) {
     switch (d.kind) {
       case BinaryKind::kAdd:
-        return typed_row<BinaryKind::kAdd>(d, r);
+        typed_row<BinaryKind::kAdd>(r);
+        break;
       case BinaryKind::kSubtract:
-        return typed_row<BinaryKind::kSubtract>(d, r);
+        typed_row<BinaryKind::kSubtract>(r);
+        break;
       case BinaryKind::kMultiply:
-        return typed_row<BinaryKind::kMultiply>(d, r);
+        typed_row<BinaryKind::kMultiply>(r);
+        break;
       case BinaryKind::kDivide:
-        return typed_row<BinaryKind::kDivide>(d, r);
+        typed_row<BinaryKind::kDivide>(r);
+        break;
       case BinaryKind::kMaximum:
-        return typed_row<BinaryKind::kMaximum>(d, r);
+        typed_row<BinaryKind::kMaximum>(r);
+        break;
       case BinaryKind::kMinimum:
-        return typed_row<BinaryKind::kMinimum>(d, r);
+        typed_row<BinaryKind::kMinimum>(r);
+        break;
       case BinaryKind::kPower:
+        for (int64_t i = 0; i < r.count; i++) r.to[i] = power(r.a[i * r.a_stride], r.b[i * r.b_stride]);
         break;
     }
-    for (int64_t i = 0; i < r.count; i++) r.to[i] = power(r.a[i * r.a_stride], r.b[i * r.b_stride]);
-    activate_row(d.activation, r.to, r.to, r.count);
+    if (d.activation.kind != ActivationKind::kIdentity) activate_row(d.activation, r.to, r.to, r.count);
   }
 
   template <BinaryKind kKind>
@@ -200,16 +206,16 @@ struct Binary {
   }
 
   template <BinaryKind kKind>
-  static void typed_row(const BinaryDesc& d, const Row& r) {
+  static void typed_row(const Row& r) {
     int64_t i = 0;
     for (; i + kLanes <= r.count; i += kLanes) {
       const V a = operand(r.a, r.a_stride, i, kLanes), b = operand(r.b, r.b_stride, i, kLanes);
-      store(r.to + i, activate(d.activation, apply<kKind>(a, b)));
+      store(r.to + i, apply<kKind>(a, b));
     }
     if (i == r.count) return;
     const int64_t rest = r.count - i;
     const V a = operand(r.a, r.a_stride, i, rest), b = operand(r.b, r.b_stride, i, rest);
-    store_partial(r.to + i, activate(d.activation, apply<kKind>(a, b)), rest);
+    store_partial(r.to + i, apply<kKind>(a, b), rest);
   }
 };
 
