@@ -126,6 +126,7 @@ export {
 } from './graph/weight-constructors.js';
 export { operandsOf, readWeight, weightShape } from './graph/weight-rules.js';
 export type { Model, Weight, WeightSource } from './graph/weights.js';
+export { squareWindow, windowExtent } from './graph/window.js';
 export { RandomSource, type RandomState } from './random.js';
 export { graphFromArchConfig } from './zoo/arch-config.js';
 export type { ZooOptions } from './zoo/fields.js';

@@ -1,4 +1,14 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { type ByteSource, checkRange } from './bytes/byte-source.js';
 import { InvalidInputError } from './errors.js';
 
@@ -56,7 +66,8 @@ export function readTextFile(path: string): string {
 }
 
 /**
- * Writes a file in chunks under a temporary name beside it and renames it, so that no reader sees half a file.
+ * Writes a file in chunks under a temporary name beside it and renames it, so that nobody ever sees half a file, not even
+ * after a power cut.
  * @throws {InvalidInputError} if it cannot be written; nothing is left behind then.
  */
 export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array>): void {
@@ -67,6 +78,7 @@ export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array>):
       for (const chunk of chunks)
         for (let done = 0; done < chunk.byteLength;)
           done += writeSync(descriptor, chunk, done, chunk.byteLength - done);
+      fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
     }

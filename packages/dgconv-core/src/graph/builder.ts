@@ -3,9 +3,10 @@ import { contiguousGrouping } from '../grouping/contiguous.js';
 import type { Grouping } from '../grouping/grouping.js';
 import { channelShuffle } from '../grouping/permutation.js';
 import type { Graph, GraphInput, GraphMetadata, GraphOutput, Node } from './graph.js';
-import type { Activation, BinaryFunction, Padding, Shape } from './ops.js';
+import type { Activation, BinaryFunction, Shape } from './ops.js';
 import { nodeShape } from './types.js';
 import type { Weight } from './weights.js';
+import { squareWindow } from './window.js';
 
 /** What a convolution of {@link GraphBuilder.conv} looks like; sizes in pixels, one number for both directions. */
 export interface ConvOptions {
@@ -82,7 +83,7 @@ export class GraphBuilder {
       op: 'conv2d',
       inputs: [x],
       attrs: {
-        ...square(kernelSize, stride, padding),
+        ...squareWindow(kernelSize, stride, padding),
         connectivity,
         pre: 'none',
         activation: { function: 'identity' },
@@ -142,7 +143,7 @@ export class GraphBuilder {
       id,
       op: 'max-pool',
       inputs: [x],
-      attrs: square(kernelSize, stride, padding),
+      attrs: squareWindow(kernelSize, stride, padding),
       weights: {},
       origin: [id],
     });
@@ -154,7 +155,7 @@ export class GraphBuilder {
       id,
       op: 'average-pool',
       inputs: [x],
-      attrs: { ...square(kernelSize, stride, padding), countPadding: true },
+      attrs: { ...squareWindow(kernelSize, stride, padding), countPadding: true },
       weights: {},
       origin: [id],
     });
@@ -223,22 +224,4 @@ export class GraphBuilder {
     this.#shapes.set(node.id, shape);
     return node.id;
   }
-}
-
-function square(
-  kernelSize: number,
-  stride: number,
-  padding: number,
-): {
-  kernelSize: readonly [number, number];
-  strides: readonly [number, number];
-  dilations: readonly [number, number];
-  padding: Padding;
-} {
-  return {
-    kernelSize: [kernelSize, kernelSize],
-    strides: [stride, stride],
-    dilations: [1, 1],
-    padding: { top: padding, bottom: padding, left: padding, right: padding },
-  };
 }

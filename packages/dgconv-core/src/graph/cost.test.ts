@@ -8,15 +8,13 @@ import { printGraph } from './print.js';
 import { fillWeight, literalWeight } from './weight-constructors.js';
 import { slotShapes } from './slots.js';
 import type { Model, Weight } from './weights.js';
+import { squareWindow } from './window.js';
 
 const conv = (connectivity: Connectivity, weights: Record<string, Weight> = {}): Model => {
   const fields = {
     op: 'conv2d',
     attrs: {
-      kernelSize: [3, 3],
-      strides: [2, 2],
-      dilations: [1, 1],
-      padding: { top: 1, bottom: 1, left: 1, right: 1 },
+      ...squareWindow(3, 2, 1),
       connectivity,
       pre: 'none',
       activation: { function: 'relu' },
@@ -74,10 +72,7 @@ test('a dense layer and a transposed convolution are counted', (t) => {
   const transposed = singleNodeModel([[1, 2, 3, 4]], {
     op: 'conv2d-transpose',
     attrs: {
-      kernelSize: [2, 2],
-      strides: [2, 2],
-      dilations: [1, 1],
-      padding: { top: 0, bottom: 0, left: 0, right: 0 },
+      ...squareWindow(2, 2),
       channelsIn: 4,
       channelsOut: 6,
       groups: 2,

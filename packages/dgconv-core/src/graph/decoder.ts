@@ -38,9 +38,11 @@ function show(value: unknown): string {
   return text === undefined ? 'missing' : text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
+/** Any string. */
 export const string: Decoder<string> = (value, place) =>
   typeof value === 'string' ? value : place.refuse(`a string is needed, not ${show(value)}`);
 
+/** true or false. */
 export const boolean: Decoder<boolean> = (value, place) =>
   typeof value === 'boolean' ? value : place.refuse(`true or false is needed, not ${show(value)}`);
 
@@ -53,6 +55,7 @@ export function encodeNumber(value: number): number | string {
   return Number.isFinite(value) ? value : String(value);
 }
 
+/** Any number, as {@link encodeNumber} gives it. */
 export const number: Decoder<number> = (value, place) => {
   if (typeof value === 'number') return value;
   return typeof value === 'string' && Object.hasOwn(spelled, value)
@@ -60,6 +63,7 @@ export const number: Decoder<number> = (value, place) => {
     : place.refuse(`a number is needed, not ${show(value)}`);
 };
 
+/** An integer that a double holds exactly. */
 export const integer: Decoder<number> = (value, place) =>
   Number.isSafeInteger(value) ? (value as number) : place.refuse(`an integer is needed, not ${show(value)}`);
 
@@ -69,10 +73,12 @@ export function oneOf<const T extends string>(...allowed: readonly T[]): Decoder
     allowed.find((candidate) => candidate === value) ?? place.refuse(`${show(value)} is none of ${allowed.join(', ')}`);
 }
 
+/** Null, or what `decode` takes. */
 export function nullable<T>(decode: Decoder<T>): Decoder<T | null> {
   return (value, place) => (value === null ? null : decode(value, place));
 }
 
+/** A list of any length. */
 export function array<T>(decode: Decoder<T>): Decoder<T[]> {
   return (value, place) => {
     if (!Array.isArray(value)) return place.refuse(`a list is needed, not ${show(value)}`);
@@ -80,6 +86,7 @@ export function array<T>(decode: Decoder<T>): Decoder<T[]> {
   };
 }
 
+/** A list of two. */
 export function pair<T>(decode: Decoder<T>): Decoder<[T, T]> {
   const decodeAll = array(decode);
   return (value, place) => {

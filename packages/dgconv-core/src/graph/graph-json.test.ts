@@ -9,6 +9,7 @@ import { decodeGraph, encodeGraph } from './graph-json.js';
 import type { Graph } from './graph.js';
 import { literalWeight, storedWeight } from './weight-constructors.js';
 import type { Weight } from './weights.js';
+import { squareWindow } from './window.js';
 
 test('graphs of every connectivity survive JSON exactly', (t) => {
   fc.assert(
@@ -58,10 +59,7 @@ test('a broken graph is refused with the place', (t) => {
   const { graph } = singleNodeModel([[1, 2, 2, 3]], {
     op: 'max-pool',
     attrs: {
-      kernelSize: [1, 1],
-      strides: [1, 1],
-      dilations: [1, 1],
-      padding: { top: 0, bottom: 0, left: 0, right: 0 },
+      ...squareWindow(1),
     },
   });
   const refused = (edit: (json: string) => string, message: string | RegExp): void => {

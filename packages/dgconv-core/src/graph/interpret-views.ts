@@ -1,6 +1,6 @@
 import type { Value } from './interpret-windows.js';
 import type { Shape } from './ops.js';
-import { elementCount, stridesOf } from './shape.js';
+import { elementCount, sameShape, stridesOf } from './shape.js';
 
 /**
  * Gathers a tensor of `shape` by one index list an axis: `result[p] = data[offset + Σ_axis positions[axis][p_axis]]`.
@@ -41,6 +41,7 @@ export function positionsOf(from: Shape, to: Shape, index: (axis: number, k: num
 
 /** A value repeated to `shape` by numpy broadcasting. */
 export function broadcast({ shape, data }: Value, to: Shape): Float64Array {
+  if (sameShape(shape, to)) return data.slice();
   const skipped = to.length - shape.length;
   const aligned = [...new Array<number>(skipped).fill(1), ...shape];
   return gather(

@@ -1,7 +1,8 @@
 import { InvalidInputError } from '../errors.js';
 import type { Graph, Node, NodeOf } from './graph.js';
-import type { OpKind, Padding, Shape } from './ops.js';
+import type { OpKind, Shape, Window } from './ops.js';
 import { checkShape, elementCount, formatShape, sameShape } from './shape.js';
+import { windowExtent } from './window.js';
 
 /** What a rule knows about one node: shapes of its inputs, and what follows the batch. */
 export interface ShapeContext {
@@ -36,19 +37,7 @@ function checkCount(values: readonly unknown[], shape: Shape, what: string): voi
     refuse(`${what} has ${values.length} entries, the input's shape is ${formatShape(shape)}`);
 }
 
-interface SlidingWindow {
-  readonly kernelSize: readonly [number, number];
-  readonly strides: readonly [number, number];
-  readonly dilations: readonly [number, number];
-  readonly padding: Padding;
-}
-
-/** Pixels that a window covers with its dilation, `[height, width]`. */
-export function windowExtent({ kernelSize, dilations }: SlidingWindow): [number, number] {
-  return [(kernelSize[0] - 1) * dilations[0] + 1, (kernelSize[1] - 1) * dilations[1] + 1];
-}
-
-function slide(input: Shape, window: SlidingWindow, channels: number): Shape {
+function slide(input: Shape, window: Window, channels: number): Shape {
   checkRank(input, 4);
   const { padding, strides } = window;
   const padded = [input[1]! + padding.top + padding.bottom, input[2]! + padding.left + padding.right] as const;

@@ -8,15 +8,13 @@ import type { Connectivity } from './connectivity.js';
 import type { Graph } from './graph.js';
 import { groupedConnectivity, hardConnectivity, verifyGraph } from './verify.js';
 import { fillWeight, literalWeight, storedWeight } from './weight-constructors.js';
+import { squareWindow } from './window.js';
 
 const conv = (connectivity: Connectivity, fields: Partial<NodeFields> = {}): Graph =>
   singleNodeModel([[1, 4, 4, connectivity.channelsIn]], {
     op: 'conv2d',
     attrs: {
-      kernelSize: [1, 1],
-      strides: [1, 1],
-      dilations: [1, 1],
-      padding: { top: 0, bottom: 0, left: 0, right: 0 },
+      ...squareWindow(1),
       connectivity,
       pre: 'none',
       activation: { function: 'identity' },

@@ -61,8 +61,8 @@ test('for every gate vector up to K = 10, channels connect iff they agree on eve
         for (let k = 0; k < size; k++)
           isRight &&= (grouping.inputOrder[group * size + k]! & split) === (grouping.inputOrder[group * size]! & split);
       t.true(isRight);
-      t.deepEqual(grouping.inputOrder, grouping.outputOrder);
-      if (count <= 8) t.deepEqual(recogniseGrouping(maskOf(grouping)), grouping);
+      t.is(grouping.inputOrder.join(), grouping.outputOrder.join());
+      t.is(JSON.stringify(recogniseGrouping(maskOf(grouping))), JSON.stringify(grouping));
     }
 });
 

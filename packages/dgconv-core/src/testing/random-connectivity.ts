@@ -66,8 +66,8 @@ function sharedMask(random: Random, rows: number, cols: number): Mask {
 
 /** A random 0/1 matrix; rows and columns may be empty. */
 export function randomMask(random: Random, channelsOut: number, channelsIn: number): Mask {
-  const density = random.next();
-  return Mask.fromFunction(channelsOut, channelsIn, () => random.next() < density);
+  const density = random.uniform();
+  return Mask.fromFunction(channelsOut, channelsIn, () => random.uniform() < density);
 }
 
 const masks = {

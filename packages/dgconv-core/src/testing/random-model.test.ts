@@ -4,6 +4,7 @@ import { bind } from '../graph/bind.js';
 import { encodeGraph } from '../graph/graph-json.js';
 import { interpret } from '../graph/interpret.js';
 import { verifyGraph } from '../graph/verify.js';
+import { connectivityChoices } from './random-connectivity.js';
 import { randomFeeds, randomModel } from './random-model.js';
 
 const seeds = Array.from({ length: 150 }, (_, seed) => seed);
@@ -29,17 +30,7 @@ test('random models have convolutions of every connectivity, residuals and conca
       if (node.inputs.length === 2) seen.add('residual');
       if (node.attrs.strides[0] === 2) seen.add('strided');
     }
-  for (const what of [
-    'dense',
-    'equal',
-    'unequal',
-    'shared-inputs',
-    'shared-outputs',
-    'unstructured',
-    'masked',
-    'dgconv',
-    'flgc',
-    'condense',
+  const others = [
     'residual',
     'strided',
     'concat',
@@ -48,9 +39,8 @@ test('random models have convolutions of every connectivity, residuals and conca
     'average-pool',
     'conv2d-transpose',
     'reduce',
-    'dense',
-  ])
-    t.true(seen.has(what), what);
+  ];
+  for (const what of [...connectivityChoices, ...others]) t.true(seen.has(what), what);
 });
 
 test('integer models compute what float32 can hold exactly', (t) => {

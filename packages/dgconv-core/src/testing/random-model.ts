@@ -6,6 +6,7 @@ import { mapSource, type StoredTensor } from '../graph/sources.js';
 import { nodeShape } from '../graph/types.js';
 import { storedWeight } from '../graph/weight-constructors.js';
 import type { Model } from '../graph/weights.js';
+import { squareWindow } from '../graph/window.js';
 import { type ConnectivityChoice, connectivityChoices, randomConnectivity } from './random-connectivity.js';
 import { Random } from './random.js';
 
@@ -111,7 +112,7 @@ class Builder {
   #values(node: Node, slot: string, shape: Shape): Float32Array {
     const { random } = this;
     const fill = (value: () => number): Float32Array => Float32Array.from({ length: elementCount(shape) }, value);
-    const real = (low: number, high: number) => fill(() => low + random.next() * (high - low));
+    const real = (low: number, high: number) => fill(() => low + random.uniform() * (high - low));
     if (slot === 'gates' || slot === 'inputAssignment' || slot === 'outputAssignment') return real(-1, 1);
     if (slot === 'mask') return condenseMask(random, node, shape);
     if (slot === 'variance') return this.integers ? fill(() => random.pick([1, 4])) : real(0.3, 2);
@@ -190,16 +191,7 @@ const makers: { readonly [K in GeneratedOp]: (builder: Builder) => boolean } = {
     const channelsOut = random.pick(channelCounts);
     const isSame = random.chance(0.5);
     const window: Window =
-      choice === 'condense'
-        ? { kernelSize: [1, 1], strides: [1, 1], dilations: [1, 1], padding: noPadding }
-        : isSame
-          ? {
-              kernelSize: [3, 3],
-              strides: [1, 1],
-              dilations: [1, 1],
-              padding: { top: 1, bottom: 1, left: 1, right: 1 },
-            }
-          : builder.window(shape);
+      choice === 'condense' ? squareWindow(1) : isSame ? squareWindow(3, 1, 1) : builder.window(shape);
     const attrs = {
       ...window,
       connectivity: randomConnectivity(random, choice, channelsOut, shape[3]!),
@@ -373,7 +365,7 @@ export function randomFeeds(
       const length = elementCount(shape) * (options.batch ?? 1);
       return [
         name,
-        Float32Array.from({ length }, () => (options.integers ? random.integer(-3, 3) : 2 * random.next() - 1)),
+        Float32Array.from({ length }, () => (options.integers ? random.integer(-3, 3) : 2 * random.uniform() - 1)),
       ];
     }),
   );
