@@ -1,0 +1,251 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Graph, GraphBuilder, hardGrouping, interpret, RandomSource, readModel } from '@dgconv/core';
+import { openByteSource } from '@dgconv/core/node';
+import test from 'ava';
+import { findBackends } from '../backends.js';
+import type { EpochMetrics, GateRecord } from './run-directory.js';
+import { learningRateAt, projectionRounds } from './schedules.js';
+import { train, type TrainOptions } from './train.js';
+
+const { available } = await findBackends();
+
+/** 8 × 8 pictures of three classes, a bright spot in one of three corners, as MNIST's files. */
+function spots(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dgconv-spots-'));
+  const r = new RandomSource(1);
+  for (const [name, count] of [
+    ['train', 240],
+    ['t10k', 60],
+  ] as const) {
+    const images = new Uint8Array(16 + 64 * count);
+    const labels = new Uint8Array(8 + count);
+    images.set([0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 8, 0, 0, 0, 8]);
+    labels.set([0, 0, 8, 1, 0, 0, 0, count]);
+    for (let n = 0; n < count; n++) {
+      const label = r.below(3);
+      labels[8 + n] = label;
+      for (let at = 0; at < 64; at++) images[16 + 64 * n + at] = r.below(60);
+      const corner = [9, 13, 49][label]!;
+      for (const at of [0, 1, 8, 9]) images[16 + 64 * n + corner + at] = 150 + r.below(100);
+    }
+    writeFileSync(join(folder, `${name}-images-idx3-ubyte`), images);
+    writeFileSync(join(folder, `${name}-labels-idx1-ubyte`), labels);
+  }
+  return folder;
+}
+
+/** A small residual network with three learned convolutions of 8 channels. */
+function network(): Graph {
+  const g = new GraphBuilder({ name: 'spotter' });
+  let x = g.conv('stem', g.input('x', [1, 8, 8, 1]), { channelsOut: 8, kernelSize: 3, stride: 2 });
+  x = g.relu('stem.relu', g.batchNorm('stem.bn', x));
+  for (const id of ['a', 'b', 'c']) {
+    const y = g.relu(`${id}.relu`, g.batchNorm(`${id}.bn`, g.conv(`${id}.conv`, x, { channelsOut: 8, kernelSize: 3 })));
+    x = g.add(`${id}.add`, g.conv(`${id}.project`, y, { channelsOut: 8, kernelSize: 1 }), x);
+  }
+  const y = g.dense('fc', g.dropout('drop', g.globalAveragePool('gap', x), 0.1), 3);
+  return g.build([{ name: 'logits', value: y }]);
+}
+
+const data = `idx:${spots()}`;
+
+const options = (out: string, changes: Partial<TrainOptions> = {}): TrainOptions => ({
+  graph: network(),
+  learn: { rule: 'dgconv' },
+  data,
+  budget: { kind: 'b', value: 4 },
+  epochs: 4,
+  batchSize: 20,
+  backend: 'cpu',
+  out,
+  seed: 3,
+  recipe: { learningRate: 0.05 },
+  ...changes,
+});
+
+const folder = () => mkdtempSync(join(tmpdir(), 'dgconv-run-'));
+
+const jsonLines = <Line>(path: string): Line[] =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line);
+
+for (const backend of available) {
+  test.serial(`on ${backend} training learns, moves the gates and ends within the budget`, async (t) => {
+    const out = folder();
+    const steps: number[] = [];
+    const result = await train(options(out, { backend, onProgress: ({ step }) => steps.push(step) }));
+    t.true(result.testAccuracy > 0.9, `test accuracy ${result.testAccuracy}`);
+    t.is(result.budget, 48);
+    t.true(result.zeta <= 48 && result.budgetMet!);
+    t.deepEqual([result.out, result.backend, result.epochs], [out, backend, 4]);
+    t.is(steps.length, 11 * 4 + 1);
+    const metrics = jsonLines<EpochMetrics>(join(out, 'metrics.jsonl'));
+    t.deepEqual(
+      metrics.map(({ epoch }) => epoch),
+      [1, 2, 3, 4],
+    );
+    t.is(metrics[3]!.testAccuracy, result.testAccuracy);
+    t.true(metrics.slice(0, 3).every((line) => line.testAccuracy === undefined));
+    t.true(metrics[3]!.loss < metrics[0]!.loss);
+    const gates = jsonLines<GateRecord>(join(out, 'gates.jsonl'));
+    t.deepEqual(Object.keys(gates[0]!.gates), ['a.conv', 'b.conv', 'c.conv']);
+    t.true(
+      Object.values(gates[0]!.gates)
+        .flat()
+        .every((gate) => Math.abs(Math.abs(gate) - 1e-8) < 1e-14),
+    );
+    t.true(
+      Object.values(gates.at(-1)!.gates)
+        .flat()
+        .every((gate) => Math.abs(gate) > 1e-8),
+    );
+    t.true(readdirSync(out).some((name) => name.startsWith('events.out.tfevents.')));
+  });
+}
+
+test.serial(
+  'the saved model has the accuracy that is claimed, says how to feed it and what its classes are',
+  async (t) => {
+    const out = folder();
+    const { testAccuracy, zeta } = await train(options(out));
+    const model = readModel(openByteSource(join(out, 'model.safetensors')));
+    t.deepEqual(model.graph.metadata.classNames, ['0', '1', '2']);
+    t.regex(model.graph.metadata.producer!, /^dgconv \d/);
+    const { mean, standardDeviation, colour } = model.graph.metadata.preprocessing!;
+    t.is(colour, 'grey');
+    const images = readFileSync(join(data.slice(4), 't10k-images-idx3-ubyte')).subarray(16);
+    const labels = readFileSync(join(data.slice(4), 't10k-labels-idx1-ubyte')).subarray(8);
+    const x = Float32Array.from(images, (value) => (value / 255 - mean[0]!) / standardDeviation[0]!);
+    const { logits } = interpret(model, { x }, { batch: 60 });
+    const right = labels.filter((label, n) => {
+      const row = logits!.subarray(3 * n, 3 * n + 3);
+      return row.indexOf(Math.max(...row)) === label;
+    });
+    t.is(right.length / 60, testAccuracy);
+    const connections = model.graph.nodes.reduce((sum, node) => {
+      if (node.op !== 'conv2d' || node.attrs.connectivity.kind !== 'learned') return sum;
+      return sum + 64 / hardGrouping(node, model.weights).groups;
+    }, 0);
+    t.is(connections, zeta);
+  },
+);
+
+test.serial('the same seed gives the same run, another seed another one', async (t) => {
+  const runs = await Promise.all(
+    [1, 1, 2].map(async (seed) => {
+      const out = folder();
+      await train(options(out, { seed, epochs: 1 }));
+      return readFileSync(join(out, 'model.safetensors'));
+    }),
+  );
+  t.deepEqual(runs[0], runs[1]);
+  t.notDeepEqual(runs[0], runs[2]);
+});
+
+test.serial('a run that was stopped goes on to the bit', async (t) => {
+  const whole = folder();
+  await train(options(whole));
+  for (const stopAt of [7, 20, 30]) {
+    const out = folder();
+    const controller = new AbortController();
+    const stop = {
+      signal: controller.signal,
+      onProgress: ({ step }: { step: number }) => void (step === stopAt && controller.abort()),
+    };
+    await t.throwsAsync(() => train(options(out, stop)), {
+      name: 'InvalidInputError',
+      message: /stopped after step \d+ of 44; it can be resumed/,
+    });
+    t.false(existsSync(join(out, 'model.safetensors')));
+    await train(options(out, { resume: true }));
+    for (const name of ['model.safetensors', 'gates.jsonl']) {
+      t.deepEqual(readFileSync(join(out, name)), readFileSync(join(whole, name)), `${name} after a stop at ${stopAt}`);
+    }
+    const plain = (path: string) =>
+      jsonLines<EpochMetrics>(join(path, 'metrics.jsonl')).map((line) => ({ ...line, seconds: 0 }));
+    t.deepEqual(plain(out), plain(whole));
+  }
+  await t.throwsAsync(() => train(options(whole, { resume: true, seed: 9 })), {
+    message: /cannot be resumed: 'seed' was 3, and is 9 now/,
+  });
+  await t.throwsAsync(() => train(options(whole, { resume: true })), {
+    message: /is complete, there is nothing to resume/,
+  });
+  await t.throwsAsync(() => train(options(folder(), { resume: true })), {
+    name: 'InvalidInputError',
+    message: /run\.json/,
+  });
+});
+
+test.serial('FLGC and CondenseNet train to their own structures', async (t) => {
+  const flgc = folder();
+  await train(options(flgc, { learn: { rule: 'flgc', groups: 2 }, budget: null }));
+  const grouped = readModel(openByteSource(join(flgc, 'model.safetensors')));
+  t.true(existsSync(join(flgc, 'metrics.jsonl')));
+  for (const node of grouped.graph.nodes) {
+    if (node.op === 'conv2d' && node.attrs.connectivity.kind === 'learned')
+      t.true(hardGrouping(node, grouped.weights).groups <= 4);
+  }
+  const condensed = folder();
+  const result = await train(options(condensed, { learn: { rule: 'condense', groups: 2 }, budget: null }));
+  t.deepEqual([result.budget, result.budgetMet], [null, null]);
+  const model = readModel(openByteSource(join(condensed, 'model.safetensors')));
+  for (const node of model.graph.nodes) {
+    if (node.op !== 'conv2d' || node.attrs.connectivity.kind !== 'learned') continue;
+    const mask = model.weights.read(`${node.id}._mask`);
+    t.is(
+      mask.reduce((sum, value) => sum + value, 0),
+      mask.length / 2,
+      node.id,
+    );
+  }
+});
+
+test.serial('a trained run is where another one starts', async (t) => {
+  const first = folder();
+  const before = await train(options(first));
+  const { graph, weights } = readModel(openByteSource(join(first, 'model.safetensors')));
+  const after = await train(options(folder(), { graph, weights, learn: null, epochs: 1, recipe: { learningRate: 0 } }));
+  t.is(after.testAccuracy, before.testAccuracy);
+  t.is(after.zeta, before.zeta);
+});
+
+test.serial('what cannot be trained is refused in one sentence', async (t) => {
+  const refuse = (changes: Partial<TrainOptions>, message: RegExp, name = 'InvalidInputError') =>
+    t.throwsAsync(() => train(options(folder(), changes)), { name, message });
+  await refuse({ epochs: 0 }, /epochs is 0/, 'UsageError');
+  await refuse({ limit: 1 }, /at least 2 images/);
+  await refuse({ data: 'mnist' }, /mnist are 28 × 28 × 1, the network takes 8 × 8 × 1/);
+  await refuse({ recipe: { learningRate: 1e9 } }, /training diverged/);
+  const g = new GraphBuilder({ name: 'narrow' });
+  const y = g.dense(
+    'fc',
+    g.globalAveragePool('gap', g.conv('conv', g.input('x', [1, 8, 8, 1]), { channelsOut: 4, kernelSize: 3 })),
+    2,
+  );
+  await refuse(
+    { graph: g.build([{ name: 'y', value: y }]), learn: null, budget: null },
+    /puts out \[1, 2\], .* has 3 classes/,
+  );
+});
+
+test('the learning rate rises, then falls to 0', (t) => {
+  const rates = Array.from({ length: 100 }, (_, step) => learningRateAt(step, 100, 1, 10));
+  t.true(Math.abs(rates[0]! - 0.1) < 1e-12);
+  t.is(rates[10], 1);
+  t.true(rates.slice(11).every((rate, at) => rate < rates[10 + at]!));
+  t.is(learningRateAt(100, 100, 1, 10), 0);
+});
+
+test('projection rounds leave equal factors and end at the limit', (t) => {
+  t.deepEqual(projectionRounds(10, 16, 4), [
+    { step: 10, share: 1 / 4 },
+    { step: 12, share: 1 / 3 },
+    { step: 14, share: 1 / 2 },
+    { step: 16, share: 1 },
+  ]);
+});
