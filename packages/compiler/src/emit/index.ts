@@ -1,3 +1,4 @@
+export { emitters } from './emitters.js';
 export type { ArtifactMetadata, LayerGrouping } from './metadata.js';
 export { emitOnnx } from './onnx.js';
 export { readOnnxMetadata, readTfliteMetadata } from './read-metadata.js';

@@ -1,0 +1,62 @@
+import { DgconvError } from '@dgconv/core';
+import { EdgeSession, nativeInstructionSets } from '@dgconv/runtime-edge';
+import { elementCount, feedsInOrder } from './feeds.js';
+import type { LoadOptions, Runtime, RuntimeTensor, TensorSpec } from './runtime.js';
+
+/** Our engine, as the Node addon or as WebAssembly. */
+function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Runtime {
+  return {
+    name,
+    formats: ['edge'],
+    describe: () =>
+      Promise.resolve(
+        engine === 'wasm'
+          ? 'dgconv engine, WebAssembly'
+          : `dgconv engine, ${process.env['DGCONV_ISA'] ?? nativeInstructionSets()[0] ?? 'native'}`,
+      ),
+    whyUnavailable: () =>
+      Promise.resolve(
+        engine === 'native' && nativeInstructionSets().length === 0
+          ? 'the native engine is not built; get it by: a C++ compiler as $CXX, then npm run build'
+          : null,
+      ),
+    async load(bytes, { threads = 1, maxBatch = 1 }: LoadOptions = {}) {
+      const session = await EdgeSession.load(bytes, { engine, threads: engine === 'wasm' ? 1 : threads, maxBatch });
+      const inputs: readonly TensorSpec[] = session.inputs;
+      const outputs: readonly TensorSpec[] = session.outputs;
+      return {
+        inputs,
+        outputs,
+        run(feeds) {
+          try {
+            feedsInOrder(inputs, feeds);
+            const results = session.run(feeds);
+            return Promise.resolve(
+              Object.fromEntries(
+                outputs.map(({ name: output, shape }): [string, RuntimeTensor] => [
+                  output,
+                  { shape, data: results[output]! },
+                ]),
+              ),
+            );
+          } catch (error) {
+            return Promise.reject(error as DgconvError);
+          }
+        },
+        bind(feeds) {
+          const results = Object.fromEntries(
+            outputs.map(({ name: output, shape }) => [output, new Float32Array(elementCount(shape))]),
+          );
+          return () => void session.run(feeds, results);
+        },
+        dispose: () => Promise.resolve(session.dispose()),
+      };
+    },
+  };
+}
+
+/** Our engine as a Node addon, with the best kernels that the CPU has. */
+export const edgeNativeRuntime = edgeRuntime('edge', 'native');
+
+/** Our engine as WebAssembly, one thread. */
+export const edgeWasmRuntime = edgeRuntime('edge-wasm', 'wasm');
