@@ -1,1 +1,4 @@
-export {};
+export { bench, type BenchModel, type BenchOptions, modelOfCase, modelOfFiles } from './bench.js';
+export { type BenchCase, suiteNamed, suites } from './cases.js';
+export type { BenchResult, BenchRow } from './rows.js';
+export { tableOf } from './table.js';

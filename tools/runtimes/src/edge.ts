@@ -1,6 +1,6 @@
-import { DgconvError } from '@dgconv/core';
+import { type DgconvError, elementCount } from '@dgconv/core';
 import { EdgeSession, nativeInstructionSets } from '@dgconv/runtime-edge';
-import { elementCount, feedsInOrder } from './feeds.js';
+import { feedsInOrder } from './feeds.js';
 import type { LoadOptions, Runtime, RuntimeTensor, TensorSpec } from './runtime.js';
 
 /** Our engine, as the Node addon or as WebAssembly. */

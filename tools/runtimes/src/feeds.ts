@@ -1,8 +1,5 @@
-import { InvalidInputError, type Shape } from '@dgconv/core';
+import { elementCount, InvalidInputError } from '@dgconv/core';
 import type { TensorSpec } from './runtime.js';
-
-/** Number of elements of a shape. */
-export const elementCount = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
 
 /**
  * The arrays of `feeds` in the order of `inputs`.

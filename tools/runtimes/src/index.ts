@@ -1,6 +1,6 @@
 export { convertLayout, runNhwc } from './layout.js';
 export * from './runtime.js';
-export { elementCount, feedsInOrder } from './feeds.js';
+export { feedsInOrder } from './feeds.js';
 export { edgeNativeRuntime, edgeWasmRuntime } from './edge.js';
 export { runtimeOf, runtimes, runtimesFor } from './registry.js';
 export { ortRuntime } from './ort.js';

@@ -1,6 +1,6 @@
-import { InvalidInputError } from '@dgconv/core';
+import { elementCount, InvalidInputError } from '@dgconv/core';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
-import { elementCount, feedsInOrder } from './feeds.js';
+import { feedsInOrder } from './feeds.js';
 import type { Runtime, RuntimeTensor, TensorSpec } from './runtime.js';
 
 interface OnnxRuntime {

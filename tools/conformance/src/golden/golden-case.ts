@@ -1,6 +1,7 @@
 import {
   type Activation,
   type AttrsByOp,
+  elementCount,
   type Graph,
   type Model,
   type Node,
@@ -50,8 +51,6 @@ export class CaseValues {
   }
 }
 
-const sizeOf = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
-
 /** A literal weight of `shape`. */
 export const literal = (shape: Shape, values: ArrayLike<number>): Weight => ({
   kind: 'literal',
@@ -91,7 +90,10 @@ export function singleOpCase<K extends OpKind>(
     exact,
     model: { graph, weights: noWeights },
     feeds: Object.fromEntries(
-      inputs.map((input) => [input.name, feed ? feed(values, sizeOf(input.shape)) : values.array(sizeOf(input.shape))]),
+      inputs.map((input) => [
+        input.name,
+        feed ? feed(values, elementCount(input.shape)) : values.array(elementCount(input.shape)),
+      ]),
     ),
   };
 }

@@ -1,0 +1,167 @@
+import { compile, emitters } from '@dgconv/compiler';
+import {
+  costOf,
+  type Graph,
+  inferShapes,
+  initialWeights,
+  InvalidInputError,
+  mapSource,
+  RandomSource,
+} from '@dgconv/core';
+import { decodeEdge } from '@dgconv/runtime-edge';
+import type { Runtime, RuntimeSession } from '@dgconv/runtimes';
+import { performance } from 'node:perf_hooks';
+import type { BenchCase } from './cases.js';
+import { executedShare } from './executed-macs.js';
+import { interleave, median, type Subject, type Timing } from './interleave.js';
+import { type BenchResult, cpuName, type RowFacts, rowsOf } from './rows.js';
+
+export interface BenchOptions {
+  readonly runtimes: readonly Runtime[];
+  readonly threads: number;
+  readonly warmup: number;
+  readonly rounds: number;
+  /** Measures the FMA peak of one core, GFLOP/s; null where it cannot be measured. */
+  readonly measurePeak?: () => number | null;
+  readonly onProgress?: (done: number, total: number, what: string) => void;
+}
+
+/** A model in the formats that its runtimes need. */
+export interface BenchModel {
+  readonly name: string;
+  /** The bytes for a runtime, or null if there is no file in its format. */
+  bytesFor(runtime: Runtime): Uint8Array | null;
+  /** Multiply-adds of convolutions and dense layers; null where they are not known. */
+  readonly macs: number | null;
+  readonly executedMacs: number | null;
+}
+
+/** Multiply-adds of a graph without those that fall on zero padding. */
+export function executedMacsOf(graph: Graph): number {
+  const shapes = inferShapes(graph);
+  const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
+  return costOf(graph).layers.reduce((sum, { name, macs }) => {
+    const node = nodes.get(name);
+    if (node?.op !== 'conv2d') return sum + macs;
+    return sum + macs * executedShare(shapes.get(node.inputs[0]!)!, shapes.get(node.id)!, node.attrs);
+  }, 0);
+}
+
+/** A case of a suite, compiled for every runtime from the same random weights. */
+export function modelOfCase({ name, graph }: BenchCase): BenchModel {
+  const network = graph();
+  const source = { graph: network, weights: mapSource(initialWeights(network, 1)) };
+  const files = new Map<string, Uint8Array>();
+  return {
+    name,
+    macs: costOf(network).macs,
+    executedMacs: executedMacsOf(network),
+    bytesFor(runtime) {
+      const format = runtime.formats[0]!;
+      let bytes = files.get(format);
+      if (bytes === undefined) {
+        bytes = emitters[format](compile(source, { formats: [format] }).targets[format]!);
+        files.set(format, bytes);
+      }
+      return bytes;
+    },
+  };
+}
+
+/** Files of one network in one or more formats; multiply-adds are known from a `.edge` file. */
+export function modelOfFiles(name: string, files: Readonly<Record<string, Uint8Array>>): BenchModel {
+  const graph = files['edge'] === undefined ? null : decodeEdge(files['edge']).graph;
+  return {
+    name,
+    macs: graph === null ? null : costOf(graph).macs,
+    executedMacs: graph === null ? null : executedMacsOf(graph),
+    bytesFor: (runtime) => files[runtime.formats[0]!] ?? null,
+  };
+}
+
+/** Inputs in ±1 for a session, the same for every runtime up to layout. */
+function inputsOf(session: RuntimeSession): Record<string, Float32Array> {
+  const random = new RandomSource(7);
+  return Object.fromEntries(
+    session.inputs.map(({ name, shape }): [string, Float32Array] => [
+      name,
+      Float32Array.from({ length: elementCount(shape) }, () => 2 * random.uniform() - 1),
+    ]),
+  );
+}
+
+/**
+ * Times models in runtimes: those of one model in turn, round by round, with the FMA peak measured in between.
+ * @throws {InvalidInputError} if no runtime can execute a model.
+ */
+export async function bench(models: readonly BenchModel[], options: BenchOptions): Promise<BenchResult> {
+  const { runtimes, threads, warmup, rounds, measurePeak = () => null, onProgress } = options;
+  const rows: BenchResult['rows'][number][] = [];
+  const peaks: number[] = [];
+  const total = models.length * (warmup + rounds);
+  for (const [index, model] of models.entries()) {
+    const { facts, sessions, subjects } = await load(model, runtimes, threads);
+    const modelPeaks: number[] = [];
+    const peakSubject: Subject = {
+      name: 'peak',
+      run() {
+        const peak = measurePeak();
+        if (peak !== null) modelPeaks.push(peak);
+      },
+    };
+    let timings: Timing[];
+    try {
+      timings = await interleave([...subjects, peakSubject], {
+        warmup,
+        rounds,
+        onRound: (done) => onProgress?.(index * (warmup + rounds) + done, total, model.name),
+      });
+    } finally {
+      for (const session of sessions) await session.dispose();
+    }
+    peaks.push(...modelPeaks);
+    rows.push(...rowsOf(facts, timings.slice(0, -1), medianOrNull(modelPeaks)));
+  }
+  const versions = await Promise.all(
+    runtimes.map(async (runtime) => [runtime.name, await runtime.describe()] as const),
+  );
+  return {
+    cpu: cpuName(),
+    peakGflops: medianOrNull(peaks),
+    versions: { node: process.version, ...Object.fromEntries(versions) },
+    rows,
+  };
+}
+
+const medianOrNull = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : median([...values].sort((a, b) => a - b));
+
+async function load(model: BenchModel, runtimes: readonly Runtime[], threads: number) {
+  const facts: RowFacts[] = [];
+  const sessions: RuntimeSession[] = [];
+  const subjects: Subject[] = [];
+  for (const runtime of runtimes) {
+    const bytes = model.bytesFor(runtime);
+    if (bytes === null) continue;
+    const start = performance.now();
+    const session = await runtime.load(bytes, { threads });
+    const loadMs = performance.now() - start;
+    sessions.push(session);
+    subjects.push({ name: runtime.name, run: session.bind(inputsOf(session)) });
+    facts.push({
+      name: model.name,
+      runtime: runtime.name,
+      threads: runtime.name === 'edge' || runtime.name === 'ort' ? threads : 1,
+      loadMs,
+      macs: model.macs,
+      executedMacs: model.executedMacs,
+      peakMemoryBytes: null,
+    });
+  }
+  if (subjects.length === 0) {
+    throw new InvalidInputError(
+      `'${model.name}': none of the runtimes ${runtimes.map(({ name }) => name).join(', ')} executes this file's format`,
+    );
+  }
+  return { facts, sessions, subjects };
+}
