@@ -2,6 +2,7 @@
 #include "conv_dense.h"
 #include "conv_depthwise.h"
 #include "conv_reference.h"
+#include "conv_transpose.h"
 #include "data_movement.h"
 #include "elementwise.h"
 #include "kernel_api.h"
