@@ -1,6 +1,7 @@
 import { compile, emitters } from '@dgconv/compiler';
 import {
   costOf,
+  elementCount,
   type Graph,
   inferShapes,
   initialWeights,
