@@ -34,7 +34,7 @@ export type {
 export { contiguousGrouping } from './grouping/contiguous.js';
 export { gatesOfGrouping } from './grouping/gates-of-grouping.js';
 export { groupIds, groupingFromGates, kroneckerMask } from './grouping/kronecker.js';
-export { Mask, type MaskJson } from './grouping/mask.js';
+export { Mask, type MaskJson, type MaskView } from './grouping/mask.js';
 export {
   channelShuffle,
   checkPermutation,

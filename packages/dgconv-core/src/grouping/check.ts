@@ -39,7 +39,7 @@ export function checkGrouping(grouping: Grouping): void {
     case 'dense':
       return;
     case 'equal':
-      if (!Number.isInteger(grouping.groups) || channelsOut % grouping.groups || channelsIn % grouping.groups)
+      if (!(grouping.groups >= 1) || channelsOut % grouping.groups || channelsIn % grouping.groups)
         throw new InvalidInputError(`${grouping.groups} groups do not divide ${channelsIn} → ${channelsOut} channels`);
       if (grouping.outputOrder.length !== channelsOut || grouping.inputOrder.length !== channelsIn)
         throw new InvalidInputError(

@@ -7,6 +7,9 @@ export interface MaskJson {
   readonly bits: string;
 }
 
+/** What can be read as a 0/1 matrix. */
+export type MaskView = Pick<Mask, 'rows' | 'cols' | 'get'>;
+
 const wordBits = 32;
 
 /** A 0/1 matrix `[rows, cols]` = `[channelsOut, channelsIn]`: who is connected with whom. Immutable, one bit an entry. */
@@ -33,6 +36,13 @@ export class Mask {
     for (let row = 0; row < rows; row++)
       for (let col = 0; col < cols; col++) if (isOne(row, col)) words[row * stride + (col >>> 5)]! |= 1 << (col & 31);
     return new Mask(rows, cols, words);
+  }
+
+  /** The same ones as any other 0/1 matrix; a mask itself is returned as it is. */
+  static from(matrix: MaskView): Mask {
+    return matrix instanceof Mask
+      ? matrix
+      : Mask.fromFunction(matrix.rows, matrix.cols, (row, col) => matrix.get(row, col) === 1);
   }
 
   /** All ones. */

@@ -128,6 +128,11 @@ test('recognition does not depend on the order of channels, and reordering a gro
   );
 });
 
+test('any matrix that can be read entry by entry is recognised', (t) => {
+  const matrix = { rows: 2, cols: 2, get: (row: number, col: number): 0 | 1 => (row === col ? 1 : 0) };
+  t.is(recogniseGrouping(matrix).kind, 'equal');
+});
+
 test('each kind is recognised in its canonical form', (t) => {
   t.deepEqual(recogniseGrouping(Mask.ones(2, 3)), { kind: 'dense', channelsOut: 2, channelsIn: 3, groups: 1 });
   t.deepEqual(

@@ -1,5 +1,5 @@
 import type { GroupBlock, Grouping } from './grouping.js';
-import type { Mask } from './mask.js';
+import { Mask, type MaskView } from './mask.js';
 import { invertPermutation } from './permutation.js';
 import { blocksOf } from './supports.js';
 
@@ -60,9 +60,10 @@ function isShared(blocks: readonly GroupBlock[]): boolean {
  * What a mask is, exactly; every mask is something. In this order: `dense`; `equal` or `unequal` where every connected component
  * is a full block (isolated channels are blocks of their own); `shared-inputs` and `shared-outputs` where at least two classes of
  * at least two rows (columns) share equally many, overlapping inputs (outputs); `unstructured`.
- * @param mask - `[channelsOut, channelsIn]`
+ * @param matrix - `[channelsOut, channelsIn]`
  */
-export function recogniseGrouping(mask: Mask): Grouping {
+export function recogniseGrouping(matrix: MaskView): Grouping {
+  const mask = Mask.from(matrix);
   const counts = { channelsOut: mask.rows, channelsIn: mask.cols };
   const rows = rowBlocks(mask);
   const seen = new Uint8Array(mask.cols);
