@@ -1,8 +1,7 @@
 export { compile, type CompileOptions, type CompileResult, type Shuffle } from './compile.js';
 export * from './emit/index.js';
-export { importOnnx, type OnnxImport, type OnnxImportOptions } from './import/onnx.js';
+export { importOnnx, type OnnxImportOptions } from './import/onnx.js';
 export { externalDataBeside } from './import/onnx-external.js';
-export type { ImportReport, MaskReport } from './import/onnx-node.js';
 export {
   decodeOnnxTensor,
   type ExternalData,

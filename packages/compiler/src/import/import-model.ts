@@ -11,12 +11,15 @@ import {
   type Model,
   readModel,
   readSafetensors,
+  UnsupportedError,
   verifyGraph,
   type WeightSource,
   zooGraph,
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
 import { type FoundMask, masksFromZeros } from './masks-from-zeros.js';
+import { importOnnx } from './onnx.js';
+import { externalDataBeside } from './onnx-external.js';
 import { modelFileOf } from './run-directory.js';
 import { isSafetensorsPath, openSafetensorsCheckpoint } from './safetensors-checkpoint.js';
 import { openTorchCheckpoint } from './torch.js';
@@ -39,7 +42,7 @@ export interface ImportedModel {
 }
 
 /**
- * Reads a model: a run directory, a LayersModel, a PyTorch or `.safetensors` checkpoint (which need an architecture), or a
+ * Reads a model: a run directory, a LayersModel, an ONNX file, a PyTorch or `.safetensors` checkpoint (which need an architecture), or a
  * `.safetensors` file that carries its graph.
  * @throws {InvalidInputError} if the file is missing, broken or does not fit the architecture.
  */
@@ -83,9 +86,23 @@ function readAny(file: string, source: ByteSource, options: ImportOptions): Mode
     if (carriesGraph && 'dgconv.graph' in readSafetensors(source).metadata) return readModel(source);
     return bindCheckpoint(file, openSafetensorsCheckpoint(file), options);
   }
+  if (file.endsWith('.onnx')) return readOnnx(file, source, options);
   throw new InvalidInputError(
-    `${file} is of no known kind: run directories, model.json, .pth, .pt, .safetensors and .safetensors.index.json are`,
+    `${file} is of no known kind: run directories, model.json, .onnx, .pth, .pt, .safetensors and .safetensors.index.json are`,
   );
+}
+
+function readOnnx(file: string, source: ByteSource, { inputShape }: ImportOptions): Model {
+  try {
+    return importOnnx(source.read(0, source.size), {
+      readExternal: externalDataBeside(file),
+      ...(inputShape === undefined ? {} : { inputShape }),
+    });
+  } catch (error) {
+    if (error instanceof UnsupportedError) throw new UnsupportedError(`${file}: ${error.message}`, { cause: error });
+    if (error instanceof InvalidInputError) throw new InvalidInputError(`${file}: ${error.message}`, { cause: error });
+    throw error;
+  }
 }
 
 function bindCheckpoint(file: string, checkpoint: WeightSource, options: ImportOptions): Model {

@@ -52,7 +52,7 @@ export type Note =
   | { readonly kind: 'sigmoid' | 'clip-product'; readonly of: Dynamic };
 
 /** Elements of a value that the network computes; larger ones would not run on a CPU. */
-const largestValue = 2 ** 28;
+export const largestValue = 2 ** 28;
 
 /** `[0, 2, …, 1]`: from ONNX's order to channels last. */
 export function toLast(rank: number): number[] {

@@ -15,8 +15,6 @@ export class OnnxNodeContext {
     readonly inputs: readonly (Operand | null)[],
     readonly opset: number,
     readonly builder: OnnxGraphBuilder,
-    readonly report: ImportReport,
-    readonly maskThreshold: number,
   ) {}
 
   /** Name that the importer's nodes get: the ONNX node's, else its first output's. */
@@ -142,20 +140,4 @@ export function numbersOf(constant: Constant, context: OnnxNodeContext): number[
     context.refuse(`a constant of ${elementCount(constant.shape)} numbers is too large to be shape arithmetic`);
   }
   return Array.from(constant.read());
-}
-
-/** Connections of one convolution that the file or the threshold took away. */
-export interface MaskReport {
-  readonly node: string;
-  /** Pairs of channels without a connection, of `channelsOut · channelsIn / groups`. */
-  readonly absent: number;
-  /** Pairs with weights above 0 that the threshold cut. */
-  readonly cut: number;
-  /** Largest magnitude among the weights that were cut. */
-  readonly largestCut: number;
-}
-
-/** What an import decided that its user may want to know. */
-export interface ImportReport {
-  readonly masks: MaskReport[];
 }

@@ -1,4 +1,5 @@
 import {
+  elementCount,
   type GraphMetadata,
   InvalidInputError,
   type Model,
@@ -8,44 +9,36 @@ import {
 } from '@dgconv/core';
 import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from './onnx-file.js';
 import { foldConstants } from './onnx-fold.js';
-import { type Constant, type Form, OnnxGraphBuilder, type Operand } from './onnx-graph.js';
-import { type ImportReport, OnnxNodeContext } from './onnx-node.js';
+import { type Constant, type Form, largestValue, OnnxGraphBuilder, type Operand } from './onnx-graph.js';
+import { OnnxNodeContext } from './onnx-node.js';
 import { onnxOps } from './onnx-ops/index.js';
 import { elementTypeName, type ExternalReader, isFloatType, type OnnxTensor } from './onnx-tensor.js';
 
 export interface OnnxImportOptions {
   /** `[C, H, W]` of the images that go in, where the model leaves them open. */
   readonly inputShape?: readonly number[];
-  /** Connections whose weights are all of at most this magnitude are cut; default 0. */
-  readonly maskThreshold?: number;
   /** Reads tensors that lie outside the model's file; default: there are none. */
   readonly readExternal?: ExternalReader;
   /** Graph inputs that are constants after all, as in the test vectors of the standard (`decodeOnnxTensor` reads their files). */
   readonly constants?: ReadonlyMap<string, OnnxTensor>;
 }
 
-/** An imported network with what the import decided. */
-export interface OnnxImport extends Model {
-  readonly report: ImportReport;
-}
-
 const oldest = 6;
 const newest = 21;
 
 /**
- * Reads an ONNX model of operator sets 6 to 21 as a graph for batch 1, NHWC at its borders. Shape arithmetic is computed, zeros that
- * repeat over a kernel become a mask, values are transposed where an operator needs channels last.
+ * Reads an ONNX model of operator sets 6 to 21 as a graph for batch 1, NHWC at its borders. Shape arithmetic is
+ * computed; a value is transposed where an operator needs channels last.
  * @throws {InvalidInputError} if the bytes are no such model, or a size is open that nobody gives.
  * @throws {UnsupportedError} naming node, operator and reason.
  */
-export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): OnnxImport {
+export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): Model {
   const { graph, opsets, producer } = decodeOnnx(bytes);
   const opset = opsets.get('') ?? 1;
   if (!(opset >= oldest && opset <= newest)) {
     throw new InvalidInputError(`the model uses operator set ${opset}: ${oldest} to ${newest} are supported`);
   }
   const builder = new OnnxGraphBuilder(fileSource(graph, options.readExternal ?? noExternalData));
-  const report: ImportReport = { masks: [] };
   const values = new Map<string, Operand>();
   for (const [name, tensor] of graph.initializers) values.set(name, initializer(tensor, builder.file));
   for (const [name, tensor] of options.constants ?? []) {
@@ -57,9 +50,15 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     if (values.has(input.name)) continue;
     const form = inputForm(input, graph.nodes);
     isChannelsLast ||= form === 'given' && input.dimensions?.length === 4;
-    values.set(input.name, builder.input(input.name, inputShape(input, form, options), form));
+    const shape = inputShape(input, form, options);
+    if (elementCount(shape) > largestValue) {
+      throw new InvalidInputError(
+        `the input '${input.name}' has shape [${shape.join(', ')}]: at most 2^28 values are supported`,
+      );
+    }
+    values.set(input.name, builder.input(input.name, shape, form));
   }
-  for (const node of graph.nodes) importNode(node, values, { opset, builder, report, options });
+  for (const node of graph.nodes) importNode(node, values, opset, builder);
   const outputs = graph.outputs.map(({ name }) => {
     const value = values.get(name);
     if (value === undefined) throw new InvalidInputError(`the output '${name}' is computed by no node`);
@@ -72,7 +71,7 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     name: graph.name === '' ? 'model' : graph.name,
     ...(producer === '' ? {} : { producer }),
   };
-  return { graph: builder.finish(outputs, metadata), weights: builder.source(), report };
+  return { graph: builder.finish(outputs, metadata), weights: builder.source() };
 }
 
 const noExternalData: ExternalReader = ({ location }) => {
@@ -165,15 +164,7 @@ function inputShape(input: OnnxValue, form: Form, options: OnnxImportOptions): S
   });
 }
 
-interface Surroundings {
-  readonly opset: number;
-  readonly builder: OnnxGraphBuilder;
-  readonly report: ImportReport;
-  readonly options: OnnxImportOptions;
-}
-
-function importNode(node: OnnxNode, values: Map<string, Operand>, around: Surroundings): void {
-  const { builder, opset, report, options } = around;
+function importNode(node: OnnxNode, values: Map<string, Operand>, opset: number, builder: OnnxGraphBuilder): void {
   const where = `node '${node.name !== '' ? node.name : (node.outputs[0] ?? '')}' (${node.operator})`;
   if (node.outputs.every((output) => output === '')) return;
   const inputs = node.inputs.map((name) => {
@@ -182,7 +173,7 @@ function importNode(node: OnnxNode, values: Map<string, Operand>, around: Surrou
     if (value === undefined) throw new InvalidInputError(`${where} reads '${name}', which no earlier node computes`);
     return value;
   });
-  const context = new OnnxNodeContext(node, inputs, opset, builder, report, options.maskThreshold ?? 0);
+  const context = new OnnxNodeContext(node, inputs, opset, builder);
   const results = resultsOf(context, where);
   node.outputs.forEach((output, index) => {
     const result = results[index];

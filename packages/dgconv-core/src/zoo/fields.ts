@@ -153,17 +153,23 @@ export interface CommonArchitecture {
  * @throws {InvalidInputError} if a field is wrong, or nobody gives the input size.
  */
 export function commonArchitecture(fields: Fields, family: string, options: ZooOptions): CommonArchitecture {
-  const given = fields.has('input_size') ? fields.integers('input_size', undefined, 2) : undefined;
-  const size = options.inputSize ?? given;
-  const common = {
-    name: options.name ?? fields.string('name', family),
-    inputChannels: options.inputChannels ?? fields.integer('input_channels', 3),
-    numClasses: options.numClasses ?? fields.integer('num_classes', 1000),
+  // Fields that an option overrides are read all the same, so that a wrong one is told.
+  const given = {
+    name: fields.string('name', family),
+    inputSize: fields.has('input_size') ? fields.integers('input_size', undefined, 2) : undefined,
+    inputChannels: fields.integer('input_channels', 3),
+    numClasses: fields.integer('num_classes', 1000),
   };
+  const size = options.inputSize ?? given.inputSize;
   if (size === undefined) {
     throw new InvalidInputError(
       'the height and width of the input are not known: a model file may say them, or "input_size": [H, W] in the architecture file, or --input-shape C,H,W',
     );
   }
-  return { ...common, inputSize: [size[0]!, size[1]!] };
+  return {
+    name: options.name ?? given.name,
+    inputSize: [size[0]!, size[1]!],
+    inputChannels: options.inputChannels ?? given.inputChannels,
+    numClasses: options.numClasses ?? given.numClasses,
+  };
 }

@@ -74,6 +74,13 @@ test('first weights depend on the seed alone', (t) => {
   t.true(gates.every((gate) => Math.abs(gate) === Math.fround(1e-8)));
 });
 
+test('the options go before the sizes of the architecture', (t) => {
+  const graph = zooGraph('g_resnet_mnist', { numClasses: 3, inputChannels: 2, inputSize: [16, 20] });
+  t.deepEqual(graph.inputs, [{ name: 'input', shape: [1, 16, 20, 2] }]);
+  const last = graph.nodes.at(-1);
+  t.is(last?.op === 'dense' && last.attrs.channelsOut, 3);
+});
+
 test('a model that is not there is wrong usage', (t) => {
   t.throws(() => zooGraph('resnet5'), {
     instanceOf: UsageError,

@@ -1,25 +1,10 @@
-import {
-  type Connectivity,
-  contiguousGrouping,
-  elementCount,
-  expandWeight,
-  type Grouping,
-  Mask,
-  type Padding,
-  reshapeWeight,
-  type Shape,
-  type Weight,
-} from '@dgconv/core';
+import { contiguousGrouping, elementCount, type Padding, reshapeWeight, type Shape, type Weight } from '@dgconv/core';
 import type { Constant, Dynamic } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
 import { windowOf } from '../onnx-window.js';
 
 const none = { function: 'identity' } as const;
 
-/**
- * Zeros that repeat over all kernel positions are connections that are not there: with any of them the convolution is masked,
- * its kernel dense `[C_out, C_in, kh, kw]`.
- */
 export function Conv(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
   const kernel = context.constant(1);
@@ -32,60 +17,16 @@ export function Conv(context: OnnxNodeContext): Dynamic {
       `${groups} groups of a kernel of shape [${kernel.shape.join(', ')}] do not fit ${x.shape[1]} channels`,
     );
   }
-  const grouping = contiguousGrouping(channelsOut, perGroup * groups, groups);
-  const mask = maskOf(context, kernel, grouping);
-  const connectivity: Connectivity =
-    mask === null ? grouping : { kind: 'masked', channelsOut, channelsIn: grouping.channelsIn, mask };
+  const connectivity = contiguousGrouping(channelsOut, perGroup * groups, groups);
   const attrs = {
     ...windowOf(context, x.shape.slice(2), [shape[2]!, shape[3]!]).window,
     connectivity,
     pre: 'none',
     activation: none,
   } as const;
-  const weights = {
-    kernel: mask !== null && groups > 1 ? expandWeight(weight, grouping) : weight,
-    ...biasOf(context, bias, channelsOut),
-  };
+  const weights = { kernel: weight, ...biasOf(context, bias, channelsOut) };
   const inputs = [imageOf(context, x, spatial)];
   return fromImage(context, context.add({ op: 'conv2d', inputs, attrs, weights }), spatial);
-}
-
-/** Connections of the kernel `[C_out, C_in/G, …]` with a weight above the threshold; null if that is all of them. */
-function maskOf(context: OnnxNodeContext, kernel: Constant, grouping: Grouping): Mask | null {
-  const { channelsOut, channelsIn } = grouping;
-  const perGroup = channelsIn / grouping.groups;
-  const taps = elementCount(kernel.shape.slice(2));
-  const values = kernel.read();
-  const supports: number[][] = [];
-  let absent = 0;
-  let cut = 0;
-  let largestCut = 0;
-  for (let output = 0; output < channelsOut; output++) {
-    const firstInput = Math.floor((output * grouping.groups) / channelsOut) * perGroup;
-    const support: number[] = [];
-    for (let input = 0; input < perGroup; input++) {
-      const start = (output * perGroup + input) * taps;
-      let largest = 0;
-      for (let tap = start; tap < start + taps; tap++) {
-        const magnitude = Math.abs(values[tap]!);
-        // NaN is no zero.
-        if (!(magnitude <= largest)) largest = magnitude;
-      }
-      if (!(largest <= context.maskThreshold)) {
-        support.push(firstInput + input);
-        continue;
-      }
-      absent++;
-      if (largest > 0) {
-        cut++;
-        largestCut = Math.max(largestCut, largest);
-      }
-    }
-    supports.push(support);
-  }
-  if (absent === 0) return null;
-  context.report.masks.push({ node: context.id, absent, cut, largestCut });
-  return Mask.fromSupports(channelsIn, supports);
 }
 
 export function ConvTranspose(context: OnnxNodeContext): Dynamic {

@@ -1,0 +1,339 @@
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  bind,
+  DgconvError,
+  initialWeights,
+  inferShapes,
+  interpret,
+  InvalidInputError,
+  mapSource,
+  type Model,
+  RandomSource,
+  UnsupportedError,
+  zooGraph,
+} from '@dgconv/core';
+import test from 'ava';
+import fc from 'fast-check';
+import onnxProto, { type onnx } from 'onnx-proto';
+import { emitOnnx } from '../emit/onnx.js';
+import { importModel } from './import-model.js';
+import { importOnnx } from './onnx.js';
+
+const { ModelProto, TensorProto } = onnxProto.onnx;
+
+type Dimensions = readonly (number | string)[];
+
+const value = (name: string, dimensions: Dimensions): onnx.IValueInfoProto => ({
+  name,
+  type: {
+    tensorType: {
+      elemType: TensorProto.DataType.FLOAT,
+      shape: { dim: dimensions.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size })) },
+    },
+  },
+});
+
+const floats = (name: string, dims: readonly number[], values: readonly number[]): onnx.ITensorProto => ({
+  name,
+  dims: [...dims],
+  dataType: TensorProto.DataType.FLOAT,
+  rawData: new Uint8Array(Float32Array.from(values).buffer),
+});
+
+const integers = (name: string, values: readonly number[]): onnx.ITensorProto => ({
+  name,
+  dims: [values.length],
+  dataType: TensorProto.DataType.INT64,
+  int64Data: [...values],
+});
+
+const node = (
+  opType: string,
+  input: readonly string[],
+  output: readonly string[],
+  attribute: onnx.IAttributeProto[] = [],
+): onnx.INodeProto => ({ opType, input: [...input], output: [...output], name: `the ${opType}`, attribute });
+
+const ints = (name: string, values: readonly number[]): onnx.IAttributeProto => ({ name, ints: [...values], type: 7 });
+
+interface Parts {
+  readonly opset?: number;
+  readonly nodes: onnx.INodeProto[];
+  readonly initializers?: onnx.ITensorProto[];
+  readonly input?: Dimensions;
+  readonly outputs?: readonly string[];
+}
+
+function encode({ opset = 13, nodes, initializers = [], input = [1, 2, 2, 2], outputs = ['y'] }: Parts): Uint8Array {
+  const graph = {
+    name: 'test',
+    node: nodes,
+    initializer: initializers,
+    input: [value('x', input)],
+    output: outputs.map((name) => value(name, [])),
+  };
+  return ModelProto.encode(
+    ModelProto.create({ irVersion: 8, opsetImport: [{ domain: '', version: opset }], graph }),
+  ).finish();
+}
+
+function run(model: Model, x: readonly number[]): number[] {
+  return Array.from(interpret(model, { x })['y']!);
+}
+
+test('an image goes in and comes out channels last, and no transpose stands between convolutions', (t) => {
+  const one = floats('w', [2, 2, 1, 1], [0, 1, 1, 0]);
+  const model = importOnnx(
+    encode({
+      nodes: [node('Conv', ['x', 'w'], ['h']), node('Relu', ['h'], ['r']), node('Conv', ['r', 'w'], ['y'])],
+      initializers: [one],
+    }),
+  );
+  t.deepEqual(
+    model.graph.nodes.map(({ op }) => op),
+    ['conv2d', 'activation', 'conv2d'],
+  );
+  t.deepEqual(run(model, [1, -2, 3, -4, -5, 6, 7, 8]), [1, 0, 3, 0, 0, 6, 7, 8]);
+});
+
+test('weights keep their names and are read when they are needed', (t) => {
+  const model = importOnnx(
+    encode({ nodes: [node('Conv', ['x', 'w'], ['y'])], initializers: [floats('w', [2, 2, 1, 1], [1, 2, 3, 4])] }),
+  );
+  t.deepEqual(model.graph.nodes[0]!.weights, { kernel: { kind: 'stored', name: 'w' } });
+  t.deepEqual([...model.weights.read('w')], [1, 2, 3, 4]);
+});
+
+test('open dimensions are fixed by the input shape, and shape arithmetic is computed away', (t) => {
+  const bytes = encode({
+    input: ['N', 2, 'H', 'W'],
+    nodes: [
+      node('Shape', ['x'], ['shape']),
+      node('Gather', ['shape', 'zero'], ['batch']),
+      node('Concat', ['batch', 'rest'], ['target'], [{ name: 'axis', i: 0, type: 2 }]),
+      node('Reshape', ['x', 'target'], ['y']),
+    ],
+    initializers: [integers('zero', [0]), integers('rest', [-1])],
+  });
+  t.throws(() => importOnnx(bytes), {
+    instanceOf: InvalidInputError,
+    message: /^dimension 2 of the input 'x' \[N, 2, H, W\] is open: .*--input-shape C,H,W$/,
+  });
+  t.throws(() => importOnnx(bytes, { inputShape: [3, 2, 2] }), {
+    instanceOf: InvalidInputError,
+    message: "the input 'x' has the fixed shape [N, 2, H, W], which --input-shape 3,2,2 contradicts",
+  });
+  const { graph, weights } = importOnnx(bytes, { inputShape: [2, 1, 2] });
+  t.deepEqual(graph.inputs, [{ name: 'x', shape: [1, 1, 2, 2] }]);
+  t.deepEqual(inferShapes(graph).get(graph.outputs[0]!.value), [1, 4]);
+  t.deepEqual(run({ graph, weights }, [1, 2, 3, 4]), [1, 3, 2, 4]);
+});
+
+test('activations written as several operators are recognised', (t) => {
+  const scalar = (name: string, number: number): onnx.ITensorProto => floats(name, [], [number]);
+  const initializers = [scalar('three', 3), scalar('zero', 0), scalar('six', 6)];
+  const clip = [node('Add', ['x', 'three'], ['a']), node('Clip', ['a', 'zero', 'six'], ['c'])];
+  for (const [expected, nodes] of [
+    ['hard-swish', [...clip, node('Mul', ['x', 'c'], ['m']), node('Div', ['m', 'six'], ['y'])]],
+    ['hard-swish', [...clip, node('Div', ['c', 'six'], ['d']), node('Mul', ['d', 'x'], ['y'])]],
+    ['hard-sigmoid', [...clip, node('Div', ['c', 'six'], ['y'])]],
+    ['swish', [node('Sigmoid', ['x'], ['s']), node('Mul', ['x', 's'], ['y'])]],
+    ['relu6', [node('Clip', ['x', 'zero', 'six'], ['y'])]],
+  ] as const) {
+    const { graph } = importOnnx(encode({ nodes: [...nodes], initializers }));
+    t.deepEqual(
+      graph.nodes.map((found) => found.op === 'activation' && found.attrs.activation.function),
+      [expected],
+    );
+  }
+});
+
+test('16-bit floats are widened', (t) => {
+  for (const [dataType, bits] of [
+    [TensorProto.DataType.FLOAT16, [0x3c00, 0xc000, 0x0001, 0x7bff]],
+    [TensorProto.DataType.BFLOAT16, [0x3f80, 0xc000, 0x0000, 0x4780]],
+  ] as const) {
+    const expected = dataType === TensorProto.DataType.FLOAT16 ? [1, -2, 2 ** -24, 65504] : [1, -2, 0, 65536];
+    const raw = { name: 'w', dims: [2, 2, 1, 1], dataType, rawData: new Uint8Array(Uint16Array.from(bits).buffer) };
+    const listed = { name: 'w', dims: [2, 2, 1, 1], dataType, int32Data: [...bits] };
+    for (const tensor of [raw, listed]) {
+      const model = importOnnx(encode({ nodes: [node('Conv', ['x', 'w'], ['y'])], initializers: [tensor] }));
+      t.deepEqual([...model.weights.read('w')], expected);
+    }
+  }
+});
+
+test('an image that is transposed first keeps the order that it has', (t) => {
+  const model = importOnnx(
+    encode({
+      input: [1, 4, 4, 3],
+      nodes: [
+        node('Transpose', ['x'], ['t'], [ints('perm', [0, 3, 1, 2])]),
+        node('Conv', ['t', 'w'], ['c']),
+        node('Transpose', ['c'], ['y'], [ints('perm', [0, 2, 3, 1])]),
+      ],
+      initializers: [floats('w', [2, 3, 1, 1], [1, 2, 3, 4, 5, 6])],
+    }),
+  );
+  t.deepEqual(model.graph.inputs, [{ name: 'x', shape: [1, 4, 4, 3] }]);
+  t.deepEqual(
+    model.graph.nodes.map(({ op }) => op),
+    ['conv2d'],
+  );
+});
+
+test('networks of the zoo compute the same after they are written as ONNX and read back', (t) => {
+  for (const name of ['resnext_mnist', 'shufflenet_mnist', 'igcv1_mnist']) {
+    const graph = zooGraph(name);
+    const model = bind(graph, mapSource(initialWeights(graph, 1)));
+    const imported = importOnnx(emitOnnx(model));
+    const random = new RandomSource(2);
+    const feeds = { input: Float64Array.from({ length: 28 * 28 }, () => random.normal()) };
+    const [expected, actual] = [interpret(model, feeds)['logits']!, interpret(imported, feeds)['logits']!];
+    expected.forEach((logit, index) => t.true(Math.abs(actual[index]! - logit) < 1e-5, `${name}: logit ${index}`));
+    t.is(imported.graph.nodes.filter(({ op }) => op === 'transpose').length, 0, name);
+  }
+});
+
+const relu = [node('Relu', ['x'], ['y'])];
+for (const [title, parts, error, message] of [
+  [
+    'an unknown operator',
+    { nodes: [node('NonMaxSuppression', ['x'], ['y'])] },
+    UnsupportedError,
+    "node 'the NonMaxSuppression' (NonMaxSuppression): the operator is not supported",
+  ],
+  [
+    'an operator of another domain',
+    { nodes: [{ ...relu[0], domain: 'com.microsoft' }] },
+    UnsupportedError,
+    "node 'the Relu' (Relu): operators of the domain 'com.microsoft' are not supported",
+  ],
+  [
+    'an old operator set',
+    { nodes: relu, opset: 3 },
+    InvalidInputError,
+    'the model uses operator set 3: 6 to 21 are supported',
+  ],
+  [
+    'a missing value',
+    { nodes: [node('Relu', ['h'], ['y'])] },
+    InvalidInputError,
+    "node 'the Relu' (Relu) reads 'h', which no earlier node computes",
+  ],
+  [
+    'a cycle',
+    { nodes: [node('Relu', ['b'], ['a']), node('Relu', ['a'], ['b'])], outputs: ['b'] },
+    InvalidInputError,
+    "node 'the Relu' (Relu) reads 'b', which no earlier node computes",
+  ],
+  ['a missing output', { nodes: relu, outputs: ['z'] }, InvalidInputError, "the output 'z' is computed by no node"],
+  [
+    'negative dimensions',
+    { nodes: relu, initializers: [{ name: 'w', dims: [-1, 2], dataType: 1 }] },
+    InvalidInputError,
+    "tensor 'w' has shape [-1, 2]: sizes are 0 or more, at most 2^31 elements",
+  ],
+  [
+    'a claim of 10 GB',
+    { nodes: relu, initializers: [{ name: 'w', dims: [50000, 50000], dataType: 1, rawData: new Uint8Array(4) }] },
+    InvalidInputError,
+    "tensor 'w' has shape [50000, 50000]: sizes are 0 or more, at most 2^31 elements",
+  ],
+  [
+    'too few weights',
+    { nodes: relu, initializers: [{ name: 'w', dims: [2, 2], dataType: 1, rawData: new Uint8Array(4) }] },
+    InvalidInputError,
+    "tensor 'w' of shape [2, 2] and type float32 needs 4 values, the file has 4 bytes",
+  ],
+  [
+    'a huge image',
+    { nodes: relu, input: [1, 3, 100000, 100000] },
+    InvalidInputError,
+    "the input 'x' has shape [1, 3, 100000, 100000]: at most 2^28 values are supported",
+  ],
+  [
+    'a kernel that does not fit',
+    { nodes: [node('Conv', ['x', 'w'], ['y'])], initializers: [floats('w', [2, 3, 1, 1], [1, 2, 3, 4, 5, 6])] },
+    UnsupportedError,
+    "node 'the Conv' (Conv): 1 groups of a kernel of shape [2, 3, 1, 1] do not fit 2 channels",
+  ],
+  [
+    'a window larger than the image',
+    { nodes: [node('MaxPool', ['x'], ['y'], [ints('kernel_shape', [5, 5])])] },
+    InvalidInputError,
+    "node 'the MaxPool' (max-pool): a window of 5×5 pixels does not fit into 2×2 padded pixels",
+  ],
+] as const) {
+  test(`a model with ${title} is refused in one sentence`, (t) => {
+    t.throws(() => importOnnx(encode(parts as unknown as Parts)), { instanceOf: error, message });
+  });
+}
+
+const external = (entries: Readonly<Record<string, string>>): Uint8Array =>
+  encode({
+    nodes: [node('Conv', ['x', 'w'], ['y'])],
+    initializers: [
+      {
+        name: 'w',
+        dims: [2, 2, 1, 1],
+        dataType: TensorProto.DataType.FLOAT,
+        dataLocation: TensorProto.DataLocation.EXTERNAL,
+        externalData: Object.entries(entries).map(([key, entry]) => ({ key, value: entry })),
+      },
+    ],
+  });
+
+test('external data are read beside the model, and nowhere else', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'dgconv-onnx-'));
+  const inner = join(folder, 'inner');
+  mkdirSync(inner);
+  const weights = Float32Array.from([9, 1, 2, 3, 4]);
+  writeFileSync(join(folder, 'outside.bin'), weights);
+  writeFileSync(join(inner, 'weights.bin'), weights);
+  symlinkSync(join(folder, 'outside.bin'), join(inner, 'link.bin'));
+  const path = join(inner, 'model.onnx');
+  const open = (entries: Readonly<Record<string, string>>): Model => {
+    writeFileSync(path, external(entries));
+    return importModel(path).model;
+  };
+  const good = { location: 'weights.bin', offset: '4', length: '16' };
+  t.deepEqual([...open(good).weights.read('w')], [1, 2, 3, 4]);
+  for (const [entries, message] of [
+    [{ ...good, location: '../outside.bin' }, /external data '..\/outside.bin': it lies outside the model's folder$/],
+    [{ ...good, location: '/etc/passwd' }, /external data '\/etc\/passwd': it lies outside the model's folder$/],
+    [{ ...good, location: 'link.bin' }, /external data 'link.bin': it lies outside the model's folder$/],
+    [{ ...good, location: 'absent.bin' }, /external data 'absent.bin': there is no such file beside the model$/],
+    [{ ...good, offset: '8' }, /external data 'weights.bin': bytes 8 to 24 are asked for, but the file ends at 20$/],
+    [{ ...good, offset: '-4' }, /tensor 'w' has external data with offset '-4': it must be a number of bytes$/],
+    [{ ...good, length: '8' }, /tensor 'w' needs 16 bytes of external data, the file says 8$/],
+    [{ offset: '0' }, /tensor 'w' has external data without a location$/],
+  ] as const) {
+    t.throws(() => open(entries), { instanceOf: InvalidInputError, message });
+  }
+});
+
+test('whatever happens to the bytes of a model, the importer reads it or says why not', (t) => {
+  const graph = zooGraph('resnext_mnist', { numClasses: 2 });
+  const bytes = emitOnnx(bind(graph, mapSource(initialWeights(graph, 1))));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.integer({ min: 0, max: 255 })), { maxLength: 8 }),
+      fc.nat(bytes.length),
+      fc.boolean(),
+      (changes, length, isCut) => {
+        const mutated = Uint8Array.from(isCut ? bytes.subarray(0, length) : bytes);
+        for (const [place, byte] of changes) if (place < mutated.length) mutated[place] = byte;
+        try {
+          importOnnx(mutated);
+        } catch (error) {
+          if (!(error instanceof DgconvError)) throw error;
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.pass();
+});
