@@ -1,1 +1,3 @@
-export {};
+export { type ConformanceOptions, conformanceSuite, conformanceSuites, runConformance } from './conformance.js';
+export { type ConformanceResult, type Outcome, type Stage, tapOf } from './outcome.js';
+export { defaultOnnxData } from './onnx-suite.js';
