@@ -27,6 +27,7 @@ const check = ({ ok }) => (ok ? total.passed++ : total.failed++);
 console.log(spawnSync(process.execPath, ['scripts/test-environment.mjs'], { encoding: 'utf8' }).stdout);
 check(await step('formatting', 'npx', ['--no', '--', 'prettier', '--check', '.']));
 check(await step('lint and types', 'npx', ['--no', '--', 'nx', 'run-many', '-t', 'lint', '--output-style=static']));
+check(await step('documentation', process.execPath, ['scripts/compiler-docs.mjs', '--check']));
 
 const suites = await step('tests', 'npx', [
   '--no',
