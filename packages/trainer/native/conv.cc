@@ -1,45 +1,16 @@
-// Forward product and input gradient. Both are one sum: every output pixel adds up filter taps of input pixels, which a table of offsets names (-1 for
-// padding), so that neither copies nor pads the image. The gradient with strides splits its pixels by their remainder: each class has its own taps.
+// Forward product and input gradient. Both are one sum: every result pixel adds up filter taps of pixels of the other image, which is copied with a border
+// of zeros where taps reach past it. The gradient with strides splits its pixels by their remainder: each class has its own taps.
 #include "conv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "parallel.h"
+#include "xor_conv.h"
 
 namespace dgc {
 namespace {
 
-struct Image {
-  long height, width, channels;
-  long pixels() const { return height * width; }
-  long size() const { return pixels() * channels; }
-};
-
-// Where a filter's value is: [tap, group, input channel of the sum, output channel].
-struct FilterStrides {
-  long tap, group, in, out;
-};
-
-struct Problem {
-  const KernelTable& kernels;
-  long batch, groups;
-  Image input, output;
-  const int32_t* inputOrder;
-  const int32_t* outputOrder;
-  const float* filter;
-  FilterStrides strides;
-};
-
-// Output pixels that share their taps: pixel (y, x) of the class reads, at tap t, input pixel (y·stepY + tapY[t], x·stepX + tapX[t]).
-struct PixelClass {
-  long firstY, firstX, strideY, strideX;  // the class's pixels in the output
-  long stepY, stepX;                      // and in the input
-  long taps;
-  const long *tapY, *tapX, *tapIndex;
-};
-
-long ceilDivide(long a, long b) { return (a + b - 1) / b; }
 long panelVectors(long vectorsLeft) { return vectorsLeft < kMaxVectors ? vectorsLeft : kMaxVectors; }
 
 // Weights of one class: [block][panel][tap][depth][vectors·lanes], zero where input and output channel belong to different groups.
@@ -49,7 +20,7 @@ struct PackedFilter {
   long blockSize;
 };
 
-PackedFilter packFilter(const Problem& p, const PixelClass& c) {
+PackedFilter packFilter(const ConvProblem& p, const PixelClass& c) {
   const int lanes = p.kernels.lanes;
   const long groupIn = p.input.channels / p.groups, groupOut = p.output.channels / p.groups;
   const long merged = groupsPerBlock(p.groups, groupOut, lanes);
@@ -85,41 +56,64 @@ void scatterChannels(const float* from, const int32_t* offsets, long pixels, lon
     for (long c = 0; c < channels; c++) to[offsets[i] + order[c]] = from[offsets[i] + c];
 }
 
-void runClass(const Problem& p, const PixelClass& c, const float* input, float* output) {
-  const long rows = ceilDivide(p.output.height - c.firstY, c.strideY), columns = ceilDivide(p.output.width - c.firstX, c.strideX);
-  const long pixels = rows * columns;
-  if (p.output.height <= c.firstY || p.output.width <= c.firstX) return;
+// An image as the taps of a class want it: channels gathered by an order, zeros around it.
+struct Staging {
+  Border border;
+  long width;  // pixels of a row with its border
+  long size;   // elements of an image
+  bool copies;
+};
+
+Staging stagingOf(const ConvProblem& p, const PixelClass& c) {
+  const Border b = borderOf(p, c);
+  const long width = p.input.width + b.left + b.right;
+  return {b, width, (p.input.height + b.top + b.bottom) * width * p.input.channels, !b.none() || p.inputOrder != nullptr};
+}
+
+void stage(const ConvProblem& p, const Staging& s, const float* from, float* to) {
+  const long C = p.input.channels, row = s.width * C, inner = p.input.width * C;
+  memset(to, 0, sizeof(float) * s.border.top * row);
+  to += s.border.top * row;
+  for (long y = 0; y < p.input.height; y++, from += inner, to += row) {
+    memset(to, 0, sizeof(float) * s.border.left * C);
+    gatherChannels(from, p.input.width, C, p.inputOrder, to + s.border.left * C, C);
+    memset(to + s.border.left * C + inner, 0, sizeof(float) * s.border.right * C);
+  }
+  memset(to, 0, sizeof(float) * s.border.bottom * row);
+}
+
+void runClass(const ConvProblem& p, const XorStructure* structure, const PixelClass& c, const float* input, float* output) {
+  const long rows = classRows(p, c), columns = classColumns(p, c), pixels = rows * columns;
+  if (pixels <= 0) return;
+  if (structure) return runXorClass(p, *structure, c, input, output);
   const PackedFilter packed = packFilter(p, c);
-  int32_t* const offsets = reinterpret_cast<int32_t*>(scratch(0, 1, (c.taps + 1) * pixels + packed.depth));
-  int32_t* const outputOffsets = offsets + c.taps * pixels;
-  float* const zeros = reinterpret_cast<float*>(outputOffsets + pixels);
-  memset(zeros, 0, sizeof(float) * packed.depth);
+  const Staging staging = stagingOf(p, c);
+  int32_t* const tapOffsets = reinterpret_cast<int32_t*>(scratch(0, 1, c.taps + 2 * pixels));
+  int32_t* const inputOffsets = tapOffsets + c.taps;
+  int32_t* const outputOffsets = inputOffsets + pixels;
+  for (long t = 0; t < c.taps; t++)
+    tapOffsets[t] = static_cast<int32_t>(((c.tapY[t] + staging.border.top) * staging.width + c.tapX[t] + staging.border.left) * p.input.channels);
   for (long y = 0, i = 0; y < rows; y++)
     for (long x = 0; x < columns; x++, i++) {
+      inputOffsets[i] = static_cast<int32_t>((y * c.stepY * staging.width + x * c.stepX) * p.input.channels);
       outputOffsets[i] = static_cast<int32_t>(((c.firstY + y * c.strideY) * p.output.width + c.firstX + x * c.strideX) * p.output.channels);
-      for (long t = 0; t < c.taps; t++) {
-        const long iy = y * c.stepY + c.tapY[t], ix = x * c.stepX + c.tapX[t];
-        const bool inside = iy >= 0 && iy < p.input.height && ix >= 0 && ix < p.input.width;
-        offsets[t * pixels + i] = inside ? static_cast<int32_t>((iy * p.input.width + ix) * p.input.channels) : -1;
-      }
     }
   // A task is a few images, whose input stays in the cache while every panel of weights passes over it.
   const int threads = threadCount();
-  long imagesPerTask = 65536 / (p.input.size() + 1) + 1;
-  while (imagesPerTask > 1 && ceilDivide(p.batch, imagesPerTask) < 4 * threads) imagesPerTask--;
-  const long splits = p.batch < threads && !p.inputOrder && !p.outputOrder ? ceilDivide(2 * threads, p.batch) : 1;
+  const long perTask = imagesPerTask(p);
+  const long splits = p.batch < threads && !p.outputOrder ? ceilDivide(2 * threads, p.batch) : 1;
   const long chunk = ceilDivide(pixels, splits);
   const long vectors = ceilDivide(packed.width, p.kernels.lanes);
-  parallelFor(ceilDivide(p.batch, imagesPerTask) * splits, [&](long task, int thread) {
-    const long firstImage = task / splits * imagesPerTask;
-    const long images = p.batch - firstImage < imagesPerTask ? p.batch - firstImage : imagesPerTask;
+  parallelFor(ceilDivide(p.batch, perTask) * splits, [&](long task, int thread) {
+    const long firstImage = task / splits * perTask;
+    const long images = p.batch - firstImage < perTask ? p.batch - firstImage : perTask;
     const long firstPixel = task % splits * chunk, endPixel = firstPixel + chunk < pixels ? firstPixel + chunk : pixels;
     const float* in = input + firstImage * p.input.size();
     float* out = output + firstImage * p.output.size();
-    if (p.inputOrder) {
-      float* gathered = scratch(thread, 2, images * p.input.size());
-      gatherChannels(in, images * p.input.pixels(), p.input.channels, p.inputOrder, gathered, p.input.channels);
-      in = gathered;
+    if (staging.copies) {
+      float* copy = scratch(thread, 2, images * staging.size);
+      for (long n = 0; n < images; n++) stage(p, staging, in + n * p.input.size(), copy + n * staging.size);
+      in = copy;
     }
     if (p.outputOrder) out = scratch(thread, 3, images * p.output.size());
     for (long block = 0; block < packed.blocks; block++)
@@ -127,8 +121,7 @@ void runClass(const Problem& p, const PixelClass& c, const float* input, float* 
         const long firstVector = panel * kMaxVectors, panelSize = panelVectors(vectors - firstVector);
         const long firstChannel = firstVector * p.kernels.lanes, left = packed.width - firstChannel;
         ConvTile tile;
-        tile.zeros = zeros;
-        tile.offsetStride = pixels;
+        tile.tapOffsets = tapOffsets;
         tile.taps = c.taps;
         tile.depth = packed.depth;
         tile.weights = packed.data + block * packed.blockSize + c.taps * packed.depth * firstChannel;
@@ -136,11 +129,11 @@ void runClass(const Problem& p, const PixelClass& c, const float* input, float* 
         const long most = p.kernels.convRows[panelSize], count = endPixel - firstPixel;
         const long tiles = ceilDivide(count, most);
         for (long n = 0; n < images; n++) {
-          tile.input = in + n * p.input.size() + block * packed.depth;
+          tile.input = in + n * staging.size + block * packed.depth;
           tile.output = out + n * p.output.size() + block * packed.width + firstChannel;
           for (long i = 0; i < tiles; i++) {
             const long from = firstPixel + count * i / tiles, to = firstPixel + count * (i + 1) / tiles;
-            tile.offsets = offsets + from;
+            tile.pixels = inputOffsets + from;
             tile.outputOffsets = outputOffsets + from;
             p.kernels.conv[panelSize][to - from](tile);
           }
@@ -154,6 +147,32 @@ void runClass(const Problem& p, const PixelClass& c, const float* input, float* 
 }
 
 }  // namespace
+
+long classRows(const ConvProblem& p, const PixelClass& c) {
+  return p.output.height <= c.firstY ? 0 : ceilDivide(p.output.height - c.firstY, c.strideY);
+}
+
+long classColumns(const ConvProblem& p, const PixelClass& c) {
+  return p.output.width <= c.firstX ? 0 : ceilDivide(p.output.width - c.firstX, c.strideX);
+}
+
+Border borderOf(const ConvProblem& p, const PixelClass& c) {
+  Border b{0, 0, 0, 0};
+  const long lastY = (classRows(p, c) - 1) * c.stepY - p.input.height + 1, lastX = (classColumns(p, c) - 1) * c.stepX - p.input.width + 1;
+  for (long t = 0; t < c.taps; t++) {
+    if (-c.tapY[t] > b.top) b.top = -c.tapY[t];
+    if (-c.tapX[t] > b.left) b.left = -c.tapX[t];
+    if (lastY + c.tapY[t] > b.bottom) b.bottom = lastY + c.tapY[t];
+    if (lastX + c.tapX[t] > b.right) b.right = lastX + c.tapX[t];
+  }
+  return b;
+}
+
+long imagesPerTask(const ConvProblem& problem) {
+  long images = 65536 / (problem.input.size() + 1) + 1;
+  while (images > 1 && ceilDivide(problem.batch, images) < 4 * threadCount()) images--;
+  return images;
+}
 
 long groupsPerBlock(long groups, long channelsPerGroup, int lanes) {
   long merged = 1;
@@ -182,7 +201,7 @@ void convForward(const KernelTable& kernels, const ConvParams& p, const float* x
     tapX[t] = t % p.filterWidth * p.dilationWidth - p.padLeft;
     tapIndex[t] = t;
   }
-  const Problem problem{kernels,
+  const ConvProblem problem{kernels,
                         p.batch,
                         p.groups,
                         {p.inputHeight, p.inputWidth, p.inputChannels},
@@ -191,7 +210,10 @@ void convForward(const KernelTable& kernels, const ConvParams& p, const float* x
                         outputOrder,
                         filter,
                         {groupIn * p.outputChannels, p.outputChannels / p.groups, p.outputChannels, 1}};
-  runClass(problem, {0, 0, 1, 1, p.strideHeight, p.strideWidth, taps, tapY, tapX, tapIndex}, x, y);
+  XorStructure found;
+  const XorStructure* structure =
+      findXorStructure(kernels, p, inputOrder, outputOrder, &found) ? &found : nullptr;
+  runClass(problem, structure, {0, 0, 1, 1, p.strideHeight, p.strideWidth, taps, tapY, tapX, tapIndex}, x, y);
   free(tapY);
 }
 
@@ -201,7 +223,7 @@ void convInputGradient(const KernelTable& kernels, const ConvParams& p, const fl
   long* tapY = static_cast<long*>(malloc(sizeof(long) * taps * 3));
   long *tapX = tapY + taps, *tapIndex = tapX + taps;
   // The roles swap: the sum runs over dy, and its result is dx.
-  const Problem problem{kernels,
+  const ConvProblem problem{kernels,
                         p.batch,
                         p.groups,
                         {p.outputHeight, p.outputWidth, p.outputChannels},
@@ -210,6 +232,9 @@ void convInputGradient(const KernelTable& kernels, const ConvParams& p, const fl
                         inputOrder,
                         filter,
                         {groupIn * p.outputChannels, p.outputChannels / p.groups, 1, p.outputChannels}};
+  XorStructure found;
+  const XorStructure* structure =
+      findXorStructure(kernels, p, inputOrder, outputOrder, &found) ? &found : nullptr;
   for (long remainderY = 0; remainderY < p.strideHeight; remainderY++)
     for (long remainderX = 0; remainderX < p.strideWidth; remainderX++) {
       long count = 0;
@@ -222,7 +247,7 @@ void convInputGradient(const KernelTable& kernels, const ConvParams& p, const fl
         tapX[count] = fromX / p.strideWidth;
         tapIndex[count++] = t;
       }
-      runClass(problem, {remainderY, remainderX, p.strideHeight, p.strideWidth, 1, 1, count, tapY, tapX, tapIndex}, dy, dx);
+      runClass(problem, structure, {remainderY, remainderX, p.strideHeight, p.strideWidth, 1, 1, count, tapY, tapX, tapIndex}, dy, dx);
     }
   free(tapY);
 }

@@ -10,9 +10,9 @@ void convForward(const KernelTable& kernels, const ConvParams& p, const float* x
                  const int32_t* outputOrder);
 void convInputGradient(const KernelTable& kernels, const ConvParams& p, const float* dy, const float* filter, float* dx, const int32_t* inputOrder,
                        const int32_t* outputOrder);
-// Output group g is paired with input group inputGroups[g] (null: with g).
-void convFilterGradient(const KernelTable& kernels, const ConvParams& p, const float* x, const float* dy, float* dfilter, const int32_t* inputOrder,
-                        const int32_t* outputOrder, const int32_t* inputGroups);
+// Products between other pairs of groups than the convolution's own: in product i output group g is paired with input group pairings[i·groups + g].
+void convFilterGradients(const KernelTable& kernels, const ConvParams& p, const float* x, const float* dy, const int32_t* inputOrder,
+                         const int32_t* outputOrder, long products, const int32_t* pairings, const Buffer* results);
 
 // Groups whose channels fill less than a vector are computed several at a time, as one block with zeros between them.
 long groupsPerBlock(long groups, long channelsPerGroup, int lanes);

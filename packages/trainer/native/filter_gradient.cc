@@ -5,11 +5,10 @@
 
 #include "conv.h"
 #include "parallel.h"
+#include "xor_conv.h"
 
 namespace dgc {
 namespace {
-
-long ceilDivide(long a, long b) { return (a + b - 1) / b; }
 
 // A product between a block of input channels and a block of output channels; several groups may read their part of it.
 struct Product {
@@ -20,15 +19,9 @@ struct Tile {
   long product, tap, firstIn, rows, firstVector, vectors;
 };
 
-}  // namespace
-
-void convFilterGradient(const KernelTable& kernels, const ConvParams& p, const float* x, const float* dy, float* dfilter, const int32_t* inputOrder,
-                        const int32_t* outputOrder, const int32_t* inputGroups) {
+void filterGradient(const KernelTable& kernels, const ConvParams& p, const float* x, const float* dy, const int32_t* inputOrder,
+                    const int32_t* outputOrder, const int32_t* inputGroups, float* dfilter) {
   const int lanes = kernels.lanes;
-  if (p.batch == 0) {
-    memset(dfilter, 0, sizeof(float) * p.filterHeight * p.filterWidth * (p.inputChannels / p.groups) * p.outputChannels);
-    return;
-  }
   const long groupIn = p.inputChannels / p.groups, groupOut = p.outputChannels / p.groups;
   const long merged = groupsPerBlock(p.groups, groupOut, lanes);
   const long blocks = p.groups / merged, blockIn = merged * groupIn, blockOut = merged * groupOut;
@@ -44,7 +37,7 @@ void convFilterGradient(const KernelTable& kernels, const ConvParams& p, const f
   Product* products = static_cast<Product*>(malloc(sizeof(Product) * p.groups));
   long productCount = 0;
   for (long g = 0; g < p.groups; g++) {
-    const long from = (inputGroups ? inputGroups[g] : g) / merged, to = g / merged;
+    const long from = inputGroups[g] / merged, to = g / merged;
     long& number = pairOf[from * blocks + to];
     if (number) continue;
     products[productCount] = {from, to};
@@ -125,7 +118,7 @@ void convFilterGradient(const KernelTable& kernels, const ConvParams& p, const f
 
   // Each group takes its part of its product.
   for (long g = 0; g < p.groups; g++) {
-    const long inputGroup = inputGroups ? inputGroups[g] : g;
+    const long inputGroup = inputGroups[g];
     const long product = pairOf[inputGroup / merged * blocks + g / merged] - 1;
     const float* from = sums + product * productSize + inputGroup % merged * groupIn * vectors * lanes + g % merged * groupOut;
     for (long tap = 0; tap < taps; tap++)
@@ -136,6 +129,22 @@ void convFilterGradient(const KernelTable& kernels, const ConvParams& p, const f
   free(tiles);
   free(products);
   free(pairOf);
+}
+
+}  // namespace
+
+void convFilterGradients(const KernelTable& kernels, const ConvParams& p, const float* x, const float* dy, const int32_t* inputOrder,
+                         const int32_t* outputOrder, long products, const int32_t* pairings, const Buffer* results) {
+  const long size = p.filterHeight * p.filterWidth * (p.inputChannels / p.groups) * p.outputChannels;
+  if (p.batch == 0) {
+    for (long i = 0; i < products; i++) memset(results[i].data, 0, sizeof(float) * size);
+    return;
+  }
+  XorStructure structure;
+  if (findXorStructure(kernels, p, inputOrder, outputOrder, &structure) &&
+      xorFilterGradient(kernels, p, structure, x, dy, products, pairings, results))
+    return;
+  for (long i = 0; i < products; i++) filterGradient(kernels, p, x, dy, inputOrder, outputOrder, pairings + i * p.groups, results[i].floats());
 }
 
 }  // namespace dgc

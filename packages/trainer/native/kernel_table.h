@@ -6,13 +6,14 @@ namespace dgc {
 
 constexpr int kMaxVectors = 4;
 constexpr int kMaxRows = 16;
+constexpr int kMaxPlaneSteps = 2;  // strides that tiles of planes know
+constexpr int kMaxPlaneTaps = 9;
 
 // y[row, 0..width) = Σ over taps and depth of input pixel · weights, for up to kMaxRows output pixels.
 struct ConvTile {
   const float* input;            // the image, at the block's first channel
-  const float* zeros;            // `depth` zeros, read where a tap falls on padding
-  const int32_t* offsets;        // [taps, offsetStride]: element offset of each pixel's tap, or -1 for padding
-  long offsetStride;
+  const int32_t* pixels;         // element offset of each pixel's input, to which each tap adds its own
+  const int32_t* tapOffsets;     // [taps]
   long taps;
   long depth;                    // input channels of the block
   const float* weights;          // [taps, depth, vectors·lanes]
@@ -36,6 +37,33 @@ struct FilterTile {
   bool accumulate;
 };
 
+// A plane is one vector of channels of an image with a border of zeros: [rows, columns, lanes].
+
+// y[row] = Σ over taps and planes of plane[pixel] · weights[tap, plane], for pixels side by side; each plane has weights of its own.
+struct PlaneTile {
+  const float* planes;  // the first plane at the first pixel
+  long planeSize;
+  long planeCount;
+  const int32_t* taps;  // [tapCount]: element offsets in a plane
+  long tapCount;
+  const float* weights;  // [tapCount, planeCount, lanes]
+  float* output;
+  long outputStride;
+};
+
+// output[tap] += Σ over rows and columns of plane[pixel, tap] · dy[pixel], lane by lane.
+struct PlaneFilterTile {
+  const float* plane;
+  long planeRow, planeStep;  // elements from a row or a pixel to the next
+  const int32_t* taps;
+  const float* dy;
+  long dyRow, dyStep;
+  long rows, columns;
+  float* output;  // [taps, lanes]
+};
+
+using PlaneTileFunction = void (*)(const PlaneTile&);
+using PlaneFilterTileFunction = void (*)(const PlaneFilterTile&);
 using ConvTileFunction = void (*)(const ConvTile&);
 using FilterTileFunction = void (*)(const FilterTile&);
 
@@ -47,6 +75,11 @@ struct KernelTable {
   int filterRows[kMaxVectors + 1];
   ConvTileFunction conv[kMaxVectors + 1][kMaxRows + 1];
   FilterTileFunction filter[kMaxVectors + 1][kMaxRows + 1];
+  int planeRows;  // most pixels of a tile of planes
+  PlaneTileFunction plane[kMaxPlaneSteps + 1][kMaxRows + 1];
+  PlaneFilterTileFunction planeFilter[kMaxPlaneTaps + 1];
+  // Copies one vector of channels of neighbouring pixels, lane l from lane l ^ low.
+  void (*copyPermuted)(const float* from, long fromStride, long pixels, int low, float* to);
   // Mean of every channel over the rows, and the sum of squared distances from it.
   void (*channelMoments)(const float* x, long rows, long channels, float* mean, float* squares);
   // y = x·scale + offset, and the larger of it and zero if relu.

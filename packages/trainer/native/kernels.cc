@@ -2,6 +2,10 @@
 // included here: the linker could keep one set's copy of an inline function for all of them.
 #include "kernel_table.h"
 
+#if DGC_LANES >= 8
+#include <immintrin.h>
+#endif
+
 namespace dgc {
 namespace {
 
@@ -43,12 +47,12 @@ void convTile(const ConvTile& t) {
   DGC_UNROLL for (int r = 0; r < R; r++)
     DGC_UNROLL for (int v = 0; v < V; v++) __builtin_prefetch(t.output + t.outputOffsets[r] + v * L, 1);
   const float* w = t.weights;
-  const int32_t* offsets = t.offsets;
-  for (long tap = 0; tap < t.taps; tap++, offsets += t.offsetStride) {
-    const float* pixel[R];
-    DGC_UNROLL for (int r = 0; r < R; r++) pixel[r] = offsets[r] < 0 ? t.zeros : t.input + offsets[r];
+  const float* pixel[R];
+  DGC_UNROLL for (int r = 0; r < R; r++) pixel[r] = t.input + t.pixels[r];
+  for (long tap = 0; tap < t.taps; tap++) {
+    const long first = t.tapOffsets[tap];
 #pragma GCC unroll 1
-    for (long k = 0; k < t.depth; k++, w += V * L) {
+    for (long k = first; k < first + t.depth; k++, w += V * L) {
       Vector b[V];
       DGC_UNROLL for (int v = 0; v < V; v++) b[v] = load(w + v * L);
       DGC_UNROLL for (int r = 0; r < R; r++) {
@@ -93,7 +97,78 @@ void filterTile(const FilterTile& t) {
   }
 }
 
-// Calls body(c, vectors<1..4>) for the channels in whole vectors and tail(c) for those left over.
+constexpr int planeRows() { return L == 16 ? 14 : 7; }
+
+template <int S, int R>
+void planeTile(const PlaneTile& t) {
+  DGC_UNROLL for (int r = 0; r < R; r++) __builtin_prefetch(t.output + r * t.outputStride, 1);
+  Vector sum[R];
+  DGC_UNROLL for (int r = 0; r < R; r++) sum[r] = Vector{};
+  const float* w = t.weights;
+  for (long tap = 0; tap < t.tapCount; tap++) {
+    const float* x = t.planes + t.taps[tap];
+#pragma GCC unroll 1
+    for (long p = 0; p < t.planeCount; p++, w += L, x += t.planeSize) {
+      const Vector b = load(w);
+      DGC_UNROLL for (int r = 0; r < R; r++) sum[r] += load(x + r * S * L) * b;
+    }
+  }
+  DGC_UNROLL for (int r = 0; r < R; r++) store(t.output + r * t.outputStride, sum[r]);
+}
+
+template <int T>
+void planeFilterTile(const PlaneFilterTile& t) {
+  Vector sum[T];
+  long tap[T];
+  DGC_UNROLL for (int i = 0; i < T; i++) {
+    sum[i] = load(t.output + i * L);
+    tap[i] = t.taps[i];
+  }
+  for (long row = 0; row < t.rows; row++) {
+    const float* x = t.plane + row * t.planeRow;
+    const float* dy = t.dy + row * t.dyRow;
+#pragma GCC unroll 1
+    for (long column = 0; column < t.columns; column++, x += t.planeStep, dy += t.dyStep) {
+      const Vector d = load(dy);
+      DGC_UNROLL for (int i = 0; i < T; i++) sum[i] += load(x + tap[i]) * d;
+    }
+  }
+  DGC_UNROLL for (int i = 0; i < T; i++) store(t.output + i * L, sum[i]);
+}
+
+#if DGC_LANES == 16
+DGC_INLINE void copyWith(const float* from, long fromStride, long pixels, int low, float* to) {
+  const __m512i lanes = _mm512_xor_si512(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(low));
+  for (long i = 0; i < pixels; i++) store(to + i * L, (Vector)_mm512_permutexvar_ps(lanes, (__m512)load(from + i * fromStride)));
+}
+#elif DGC_LANES == 8
+DGC_INLINE void copyWith(const float* from, long fromStride, long pixels, int low, float* to) {
+  const __m256i lanes = _mm256_xor_si256(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(low));
+  for (long i = 0; i < pixels; i++) store(to + i * L, (Vector)_mm256_permutevar8x32_ps((__m256)load(from + i * fromStride), lanes));
+}
+#else
+template <int Low>
+DGC_INLINE void copyWithLow(const float* from, long fromStride, long pixels, float* to) {
+  for (long i = 0; i < pixels; i++) {
+    const Vector v = load(from + i * fromStride);
+    store(to + i * L, __builtin_shufflevector(v, v, Low, 1 ^ Low, 2 ^ Low, 3 ^ Low));
+  }
+}
+DGC_INLINE void copyWith(const float* from, long fromStride, long pixels, int low, float* to) {
+  if (low == 1) copyWithLow<1>(from, fromStride, pixels, to);
+  if (low == 2) copyWithLow<2>(from, fromStride, pixels, to);
+  if (low == 3) copyWithLow<3>(from, fromStride, pixels, to);
+}
+#endif
+
+void copyPermuted(const float* from, long fromStride, long pixels, int low, float* to) {
+  if (low == 0)
+    for (long i = 0; i < pixels; i++) store(to + i * L, load(from + i * fromStride));
+  else
+    copyWith(from, fromStride, pixels, low, to);
+}
+
+// Calls body(c) for the channels in whole vectors and tail(c) for those left over.
 template <typename Body, typename Tail>
 DGC_INLINE void forChannels(long channels, Body body, Tail tail) {
   long c = 0;
@@ -282,6 +357,16 @@ DGC_INLINE void fill(KernelTable& table) {
   if constexpr (R < kMaxRows) fill<V, R + 1>(table);
 }
 
+template <int R = 1>
+DGC_INLINE void fillPlanes(KernelTable& table) {
+  if constexpr (R <= planeRows()) {
+    table.plane[1][R] = planeTile<1, R>;
+    table.plane[2][R] = planeTile<2, R>;
+  }
+  if constexpr (R <= kMaxPlaneTaps) table.planeFilter[R] = planeFilterTile<R>;
+  if constexpr (R < kMaxRows) fillPlanes<R + 1>(table);
+}
+
 KernelTable make() {
   KernelTable table{};
   table.lanes = L;
@@ -293,6 +378,9 @@ KernelTable make() {
   fill<2>(table);
   fill<3>(table);
   fill<4>(table);
+  table.planeRows = planeRows();
+  fillPlanes(table);
+  table.copyPermuted = copyPermuted;
   table.channelMoments = channelMoments;
   table.channelAffine = channelAffine;
   table.channelGradientSums = channelGradientSums;

@@ -5,6 +5,7 @@
 #include "batch_norm.h"
 #include "conv.h"
 #include "elementwise.h"
+#include "gates.h"
 
 namespace dgc {
 namespace {
@@ -57,6 +58,8 @@ DGC_READER(ElementsParams, DGC_ELEMENTS_FIELDS)
 DGC_READER(BinaryParams, DGC_BINARY_FIELDS)
 DGC_READER(ReduceParams, DGC_REDUCE_FIELDS)
 DGC_READER(MomentumParams, DGC_MOMENTUM_FIELDS)
+DGC_READER(PairsParams, DGC_PAIRS_FIELDS)
+DGC_READER(GateSumsParams, DGC_GATE_SUMS_FIELDS)
 DGC_READER(PoolParams, DGC_POOL_FIELDS)
 
 // Buffers of one call, checked against the sizes that the parameters ask for.
@@ -100,22 +103,28 @@ Status runConv(Operation operation, const double* params, int paramCount, const 
   if (xImage > INT32_MAX || yImage > INT32_MAX) return Status::invalidParameter;
   const int64_t x = p.batch * xImage, y = p.batch * yImage;
   const int64_t filter = static_cast<int64_t>(p.filterHeight) * p.filterWidth * (p.inputChannels / p.groups) * p.outputChannels;
-  const bool forward = operation == Operation::conv, toInput = operation == Operation::convInputGradient;
-  DGC_CHECK(b.need(0, toInput ? y : x));
-  DGC_CHECK(b.need(1, forward || toInput ? filter : y));
-  DGC_CHECK(b.need(2, forward ? y : toInput ? x : filter));
-  DGC_CHECK(b.need(forward || toInput ? 4 : 5, 0));
+  const KernelTable& kernels = *instructionSetInUse().kernels();
+  if (operation == Operation::convFilterGradients) {
+    DGC_CHECK(b.need(0, x));
+    DGC_CHECK(b.need(1, y));
+    DGC_CHECK(b.need(4, 0));
+    DGC_CHECK(checkOrder(buffers[2], p.inputChannels, p.inputChannels));
+    DGC_CHECK(checkOrder(buffers[3], p.outputChannels, p.outputChannels));
+    const long products = bufferCount - 5;
+    DGC_CHECK(b.need(4, products * p.groups));
+    DGC_CHECK(checkOrder(buffers[4], products * p.groups, p.groups));
+    for (int i = 5; i < bufferCount; i++) DGC_CHECK(b.need(i, filter));
+    convFilterGradients(kernels, p, b[0], b[1], b.order(2), b.order(3), products, buffers[4].integers(), buffers + 5);
+    return Status::ok;
+  }
+  const bool forward = operation == Operation::conv;
+  DGC_CHECK(b.need(0, forward ? x : y));
+  DGC_CHECK(b.need(1, filter));
+  DGC_CHECK(b.need(2, forward ? y : x));
+  DGC_CHECK(b.need(4, 0));
   DGC_CHECK(checkOrder(buffers[3], p.inputChannels, p.inputChannels));
   DGC_CHECK(checkOrder(buffers[4], p.outputChannels, p.outputChannels));
-  const KernelTable& kernels = *instructionSetInUse().kernels();
-  if (forward) {
-    convForward(kernels, p, b[0], b[1], b[2], b.order(3), b.order(4));
-  } else if (toInput) {
-    convInputGradient(kernels, p, b[0], b[1], b[2], b.order(3), b.order(4));
-  } else {
-    DGC_CHECK(checkOrder(buffers[5], p.groups, p.groups));
-    convFilterGradient(kernels, p, b[0], b[1], b[2], b.order(3), b.order(4), b.order(5));
-  }
+  (forward ? convForward : convInputGradient)(kernels, p, b[0], b[1], b[2], b.order(3), b.order(4));
   return Status::ok;
 }
 
@@ -221,6 +230,39 @@ Status runPool(Operation operation, const double* params, int paramCount, const 
   return Status::ok;
 }
 
+Status runPairs(Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+  PairsParams p;
+  if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
+  if (p.taps <= 0 || p.channelsIn <= 0 || p.channelsOut <= 0 || p.groups <= 0 || p.channelsIn % p.groups || p.channelsOut % p.groups)
+    return Status::invalidParameter;
+  const Buffers b(buffers, bufferCount);
+  const bool compacts = operation == Operation::compactKernel;
+  const int64_t dense = static_cast<int64_t>(p.taps) * p.channelsIn * p.channelsOut, compact = dense / p.groups;
+  DGC_CHECK(b.need(0, compacts ? dense : compact));
+  DGC_CHECK(b.need(4, compacts ? compact : dense));
+  DGC_CHECK(checkOrder(buffers[1], p.channelsIn, p.channelsIn));
+  DGC_CHECK(checkOrder(buffers[2], p.channelsOut, p.channelsOut));
+  DGC_CHECK(b.need(3, p.groups));
+  DGC_CHECK(checkOrder(buffers[3], p.groups, p.groups));
+  (compacts ? compactKernel : expandKernel)(p, b[0], b.order(1), b.order(2), b.order(3), b[4]);
+  return Status::ok;
+}
+
+Status runGateSums(const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+  GateSumsParams p;
+  if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
+  if (p.taps <= 0 || p.channelsOut <= 0 || p.groups <= 0 || p.groupIn <= 0 || p.digits < 0 || p.channelsOut % p.groups) return Status::invalidParameter;
+  const Buffers b(buffers, bufferCount);
+  const int64_t size = static_cast<int64_t>(p.taps) * p.groupIn * p.channelsOut;
+  DGC_CHECK(b.need(0, size));
+  DGC_CHECK(b.need(1, size));
+  DGC_CHECK(b.need(2, p.digits * p.groupIn));
+  DGC_CHECK(b.need(3, p.digits * (p.channelsOut / p.groups)));
+  DGC_CHECK(b.need(4, p.digits + 1));
+  gateSums(p, b[0], b[1], buffers[2].integers(), buffers[3].integers(), b[4]);
+  return Status::ok;
+}
+
 }  // namespace
 
 Status run(int operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
@@ -228,7 +270,7 @@ Status run(int operation, const double* params, int paramCount, const Buffer* bu
   switch (which) {
     case Operation::conv:
     case Operation::convInputGradient:
-    case Operation::convFilterGradient:
+    case Operation::convFilterGradients:
       return runConv(which, params, paramCount, buffers, bufferCount);
     case Operation::batchNorm:
     case Operation::batchNormGradient:
@@ -247,6 +289,11 @@ Status run(int operation, const double* params, int paramCount, const Buffer* bu
     case Operation::pool:
     case Operation::poolGradient:
       return runPool(which, params, paramCount, buffers, bufferCount);
+    case Operation::compactKernel:
+    case Operation::expandKernel:
+      return runPairs(which, params, paramCount, buffers, bufferCount);
+    case Operation::gateSums:
+      return runGateSums(params, paramCount, buffers, bufferCount);
     case Operation::count:
       break;
   }

@@ -15,7 +15,7 @@ void parallelFor(long tasks, Body body) {
 }
 
 // Memory of a thread's own that lasts until its next call with the same slot; 64-byte aligned, contents undefined.
-constexpr int kScratchSlots = 4;
+constexpr int kScratchSlots = 5;
 float* scratch(int thread, int slot, long elements);
 
 }  // namespace dgc

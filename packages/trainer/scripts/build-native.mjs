@@ -21,7 +21,7 @@ const sourceFolder = join(packageRoot, 'native');
 const outputFolder = join(packageRoot, 'build', 'native');
 const require = createRequire(import.meta.url);
 
-const drivers = ['operations', 'conv', 'filter_gradient', 'batch_norm', 'elementwise', 'parallel'];
+const drivers = ['operations', 'conv', 'xor_conv', 'filter_gradient', 'batch_norm', 'elementwise', 'gates', 'parallel'];
 const common = ['-std=c++20', '-O3', '-Wall', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'];
 const x64Sets = [
   ['kernelsAvx512', 16, ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw', '-mfma', '-mprefer-vector-width=512']],
@@ -67,13 +67,15 @@ async function buildAddon() {
   }
   await ifChanged('dgconv-train.node', [compiler, common, instructionSets], (output) => {
     const folder = mkdtempSync(join(outputFolder, 'objects-'));
+    // GCC 12 warns of its own intrinsics.
+    const quiet = compiler.version.includes('clang') ? [] : ['-Wno-maybe-uninitialized'];
     const object = (name) => join(folder, `${name}.o`);
     const compile = (source, name, ...flags) =>
       run(compiler.command, [...common, '-fPIC', ...flags, '-c', join(sourceFolder, source), '-o', object(name)]);
     const link = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : [];
     const built =
       instructionSets.every(([table, lanes, flags]) =>
-        compile('kernels.cc', table, ...flags, `-DDGC_TABLE=${table}`, `-DDGC_LANES=${lanes}`),
+        compile('kernels.cc', table, ...quiet, ...flags, `-DDGC_TABLE=${table}`, `-DDGC_LANES=${lanes}`),
       ) &&
       drivers.every((name) => compile(`${name}.cc`, name)) &&
       compile('node_addon.cc', 'node_addon', `-I${join(headers, 'include')}`) &&

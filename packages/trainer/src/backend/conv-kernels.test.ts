@@ -4,10 +4,11 @@ import * as tf from '../tf.js';
 import {
   convOutputSize,
   groupedConv2d,
-  groupedConv2dFilterGradient,
+  groupedConv2dFilterGradients,
   groupedConv2dInputGradient,
   type GroupedConv2DAttrs,
 } from '../ops/grouped-conv.js';
+import { gateStructure } from '../ops/gate-structure.js';
 import { findVariants } from './test-variants.js';
 
 const { variants, missing } = await findVariants();
@@ -51,39 +52,71 @@ const convolutions = fc
   .map(({ conv, inputOrder, outputOrder, inputGroups }) => {
     const { strides, dilations, padding, groups } = conv;
     const attrs: GroupedConv2DAttrs = { strides, dilations, padding, groups, inputOrder, outputOrder };
-    return { ...conv, attrs, inputGroups };
+    return { ...conv, attrs, pairings: [inputGroups] };
   })
   .filter(({ height, width, kernel, attrs }) => convOutputSize([height, width], kernel, attrs).every((n) => n > 0));
 
-type Conv = typeof convolutions extends fc.Arbitrary<infer T> ? T : never;
+/** What DGConv's gates make of 16 or 32 channels, with all partners of its groups. */
+const gated = fc
+  .record({
+    batch: fc.integer({ min: 1, max: 3 }),
+    height: fc.integer({ min: 2, max: 9 }),
+    width: fc.integer({ min: 2, max: 33 }),
+    gates: fc.array(fc.constantFrom(-1, 1), { minLength: 4, maxLength: 5 }),
+    kernel: fc.tuple(small, fc.integer({ min: 2, max: 4 })),
+    strides: fc.tuple(small, small),
+    padding: fc.tuple(pad, pad, pad, pad),
+    dilations: fc.tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 2 })),
+    seed: fc.nat(),
+  })
+  .map(({ gates, strides, padding, dilations, ...shape }) => {
+    const channels = 2 ** gates.length;
+    const { groups, inputOrder, outputOrder, terms } = gateStructure(gates, channels, channels);
+    const attrs: GroupedConv2DAttrs = { strides, padding, dilations, groups, inputOrder, outputOrder };
+    const pairings = [null, ...terms.flatMap((term) => (term.on ? [] : term.partners))];
+    return { ...shape, groupIn: channels / groups, groupOut: channels / groups, attrs, pairings };
+  })
+  .filter(({ height, width, kernel, attrs }) => convOutputSize([height, width], kernel, attrs).every((n) => n > 0));
+
+interface Conv {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly groupIn: number;
+  readonly groupOut: number;
+  readonly kernel: [number, number];
+  readonly seed: number;
+  readonly attrs: GroupedConv2DAttrs;
+  readonly pairings: readonly (readonly number[] | null)[];
+}
 type Shape4 = [number, number, number, number];
 
 const integers = (shape: Shape4, seed: number) =>
   tf.tidy(() => tf.floor(tf.randomUniform(shape, -3, 4, 'float32', seed))) as tf.Tensor4D;
 
 /** All three products on the current backend. */
-function products({ batch, height, width, groupIn, groupOut, kernel, seed, attrs, inputGroups }: Conv): Float32Array[] {
+function products({ batch, height, width, groupIn, groupOut, kernel, seed, attrs, pairings }: Conv): Float32Array[] {
   return tf.tidy(() => {
     const x = integers([batch, height, width, attrs.groups * groupIn], seed);
     const filter = integers([...kernel, groupIn, attrs.groups * groupOut], seed + 1);
     const y = groupedConv2d(x, filter, attrs);
     const dy = integers(y.shape, seed + 2);
     const dx = groupedConv2dInputGradient(dy, filter, { ...attrs, inputShape: x.shape });
-    const dfilter = groupedConv2dFilterGradient(x, dy, { ...attrs, filterShape: filter.shape, inputGroups });
-    return [y, dx, dfilter].map((tensor) => tensor.dataSync().slice() as Float32Array);
+    const dfilters = groupedConv2dFilterGradients(x, dy, { ...attrs, filterShape: filter.shape, pairings });
+    return [y, dx, ...dfilters].map((tensor) => tensor.dataSync().slice() as Float32Array);
   });
 }
 
 for (const { name, module, use } of variants) {
   test.serial(`${name}: the products of random grouped convolutions equal the plain ones exactly`, async (t) => {
     await fc.assert(
-      fc.asyncProperty(convolutions, async (conv) => {
+      fc.asyncProperty(fc.oneof(convolutions, gated), async (conv: Conv) => {
         await tf.setBackend('cpu');
         const expected = products(conv);
         await use();
         t.deepEqual(products(conv), expected);
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     );
   });
 

@@ -82,11 +82,27 @@ export interface PoolParams {
   padLeft: number;
 }
 
+/** Which pairs of a dense kernel a compact one holds. */
+export interface PairsParams {
+  taps: number;
+  channelsIn: number;
+  channelsOut: number;
+  groups: number;
+}
+
+export interface GateSumsParams {
+  taps: number;
+  channelsOut: number;
+  groups: number;
+  groupIn: number;
+  digits: number;
+}
+
 /** Operations of the native code (`native/schema.inc`, which says what buffers each takes) and their parameters. */
 export interface Operations {
   conv: ConvParams;
   convInputGradient: ConvParams;
-  convFilterGradient: ConvParams;
+  convFilterGradients: ConvParams;
   batchNorm: BatchNormParams;
   batchNormGradient: BatchNormParams;
   relu: ElementsParams;
@@ -98,27 +114,33 @@ export interface Operations {
   momentum: MomentumParams;
   pool: PoolParams;
   poolGradient: PoolParams;
+  compactKernel: PairsParams;
+  expandKernel: PairsParams;
+  gateSums: GateSumsParams;
 }
 
 /** Kinds of the operation `binary`, in the native code's order. */
 export const binaryKinds = ['add', 'subtract', 'multiply', 'divide', 'maximum', 'minimum'] as const;
 
-/** Which buffer (or the first of which) each operation writes; all after it that are not listed are read. */
-export const outputBuffers: { readonly [Name in keyof Operations]: readonly number[] } = {
-  conv: [2],
-  convInputGradient: [2],
-  convFilterGradient: [2],
-  batchNorm: [3, 4, 5],
-  batchNormGradient: [6, 7, 8],
-  relu: [1],
-  reluGradient: [2],
-  step: [1],
-  addMany: [0],
-  binary: [2],
-  sum: [1],
-  momentum: [3, 4],
-  pool: [1],
-  poolGradient: [3],
+/** Which buffers each operation writes, `[first, end)`; without an end all from the first on. */
+export const outputBuffers: { readonly [Name in keyof Operations]: readonly [first: number, end?: number] } = {
+  conv: [2, 3],
+  convInputGradient: [2, 3],
+  convFilterGradients: [5],
+  batchNorm: [3, 6],
+  batchNormGradient: [6, 9],
+  relu: [1, 2],
+  reluGradient: [2, 3],
+  step: [1, 2],
+  addMany: [0, 1],
+  binary: [2, 3],
+  sum: [1, 2],
+  momentum: [3, 5],
+  pool: [1, 2],
+  poolGradient: [3, 4],
+  compactKernel: [4, 5],
+  expandKernel: [4, 5],
+  gateSums: [4, 5],
 };
 
 /** The native code's own list of operations: number and parameter names of each. */

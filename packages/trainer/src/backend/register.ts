@@ -4,6 +4,7 @@ import { batchNormKernels } from './kernels/batch-norm.js';
 import { binaryKernels } from './kernels/binary.js';
 import { convKernels } from './kernels/conv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
+import { gateKernels } from './kernels/gates.js';
 import { groupedConvKernels } from './kernels/grouped-conv.js';
 import { matMulKernels } from './kernels/mat-mul.js';
 import { poolKernels } from './kernels/pool.js';
@@ -16,6 +17,7 @@ export const nativeKernels = [
   ...binaryKernels,
   ...convKernels,
   ...elementwiseKernels,
+  ...gateKernels,
   ...groupedConvKernels,
   ...matMulKernels,
   ...poolKernels,
@@ -25,19 +27,22 @@ export const nativeKernels = [
 /** Registers a tfjs backend of that name on the given native module, after all kernels of `cpu` are registered. */
 export function registerBackendOn(backendName: string, module: NativeModule): void {
   if (tf.findBackendFactory(backendName)) return;
-  const byName = new Map(nativeKernels.map(({ name, run }) => [name, run]));
-  for (const config of tf.getKernelsForBackend('cpu')) {
-    const run = byName.get(config.kernelName);
-    const kernelFunc: tf.KernelFunc = run
-      ? (call) =>
-          run({
-            inputs: call.inputs as never,
-            attrs: call.attrs as never,
-            backend: call.backend as DgconvBackend,
-            plain: () => config.kernelFunc(call),
-          })
-      : config.kernelFunc;
-    tf.registerKernel({ ...config, backendName, kernelFunc });
+  const plainKernels = new Map(tf.getKernelsForBackend('cpu').map((config) => [config.kernelName, config]));
+  const nativeNames = new Set(nativeKernels.map(({ name }) => name));
+  for (const config of plainKernels.values()) {
+    if (!nativeNames.has(config.kernelName)) tf.registerKernel({ ...config, backendName });
+  }
+  for (const { name, run } of nativeKernels) {
+    const kernelFunc: tf.KernelFunc = (call) => {
+      const plain = () => {
+        const config = plainKernels.get(name);
+        if (!config) throw new Error(`internal: there is no plain kernel "${name}"`);
+        return config.kernelFunc(call);
+      };
+      const backend = call.backend as DgconvBackend;
+      return run({ inputs: call.inputs as never, attrs: call.attrs as never, backend, plain });
+    };
+    tf.registerKernel({ kernelName: name, backendName, kernelFunc });
   }
   tf.registerBackend(backendName, () => new DgconvBackend(module));
 }

@@ -12,7 +12,12 @@ interface Exports {
 /** The kernels as a WebAssembly module, which copies tensors into its memory and results out. */
 export interface WasmEngine {
   readonly schema: string;
-  run(operation: number, params: Float64Array, buffers: Buffers, outputs: readonly number[]): number;
+  run(
+    operation: number,
+    params: Float64Array,
+    buffers: Buffers,
+    outputs: readonly [first: number, end?: number],
+  ): number;
 }
 
 /** Compiles and starts the module. */
@@ -39,7 +44,7 @@ function runInMemory(
   operation: number,
   params: Float64Array,
   buffers: Buffers,
-  outputs: readonly number[],
+  [firstOutput, endOutput = buffers.length]: readonly [first: number, end?: number],
 ): number {
   const addresses: number[] = [];
   const allocate = (byteLength: number) => {
@@ -58,11 +63,13 @@ function runInMemory(
     buffers.forEach((buffer, index) => {
       pairs[2 * index] = places[index]!;
       pairs[2 * index + 1] = buffer.length;
-      if (!outputs.includes(index)) viewOf(wasm, buffer, places[index]!).set(buffer);
+      if (index < firstOutput || index >= endOutput) viewOf(wasm, buffer, places[index]!).set(buffer);
     });
     const status = wasm.run(operation, paramsAt, params.length, pairsAt, buffers.length);
     if (status !== 0) return status;
-    for (const index of outputs) buffers[index]!.set(viewOf(wasm, buffers[index]!, places[index]!));
+    for (let index = firstOutput; index < endOutput; index++) {
+      buffers[index]!.set(viewOf(wasm, buffers[index]!, places[index]!));
+    }
     return status;
   } finally {
     for (const address of addresses) wasm.release(address);

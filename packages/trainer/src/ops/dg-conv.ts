@@ -5,7 +5,7 @@ import { convGeometry, type ConvOptions } from './conv-options.js';
 import { gateStructure, type GateTerm } from './gate-structure.js';
 import {
   groupedConv2d,
-  groupedConv2dFilterGradient,
+  groupedConv2dFilterGradients,
   groupedConv2dInputGradient,
   type GroupedConv2DAttrs,
 } from './grouped-conv.js';
@@ -36,14 +36,18 @@ export function dgConv2d(
     const gradFunc = (dy: tfc.Tensor, saved: tfc.Tensor[]) => {
       const [savedX, savedKernel, savedFilter] = saved as [tfc.Tensor4D, tfc.Tensor4D, tfc.Tensor4D];
       const gradient = dy as tfc.Tensor4D;
-      const filterGradientOf = (inputGroups: readonly number[] | null) =>
-        groupedConv2dFilterGradient(savedX, gradient, { ...conv, filterShape: savedFilter.shape, inputGroups });
-      const filterGradient = filterGradientOf(null);
+      const partners = terms.flatMap((term) => (term.on ? [] : term.partners));
+      const [filterGradient, ...partnerGradients] = groupedConv2dFilterGradients(savedX, gradient, {
+        ...conv,
+        filterShape: savedFilter.shape,
+        pairings: [null, ...partners],
+      }) as [tfc.Tensor4D, ...tfc.Tensor4D[]];
+      const gradientOf = new Map(partners.map((inputGroups, place) => [inputGroups, partnerGradients[place]!]));
       return [
         groupedConv2dInputGradient(gradient, savedFilter, { ...conv, inputShape: savedX.shape }),
         expandKernel(filterGradient, pairs),
         gateGradient(terms, groups, filterGradient, savedFilter, (inputGroups) => ({
-          left: filterGradientOf(inputGroups),
+          left: gradientOf.get(inputGroups)!,
           right: compactKernel(savedKernel, { ...pairs, inputGroups }),
         })),
       ];

@@ -11,6 +11,12 @@ export const GroupedConv2DInputGradient = 'GroupedConv2DInputGradient';
 export const GroupedConv2DFilterGradient = 'GroupedConv2DFilterGradient';
 
 /**
+ * Kernel, only where an engine has it: inputs {@link GroupedConv2DFilterGradientInputs}, attributes
+ * {@link GroupedConv2DFilterGradientsAttrs} → one `[kh, kw, I/G, O]` a pairing.
+ */
+export const GroupedConv2DFilterGradients = 'GroupedConv2DFilterGradients';
+
+/**
  * A convolution in `groups` equal groups. Group g reads input channels `inputOrder[g·I/G … (g+1)·I/G)` and writes output
  * channels `outputOrder[g·O/G … (g+1)·O/G)`; null is the identity. Filters are indexed by position, so that the blocks of
  * a filter `[kh, kw, I/G, O]` are contiguous whatever the orders: column `p` makes output channel `outputOrder[p]`.
@@ -58,6 +64,14 @@ export interface GroupedConv2DFilterGradientAttrs extends GroupedConv2DAttrs {
   readonly inputGroups: readonly number[] | null;
 }
 
+/** Several filter gradients of one convolution. */
+export interface GroupedConv2DFilterGradientsAttrs extends GroupedConv2DAttrs {
+  /** `[kh, kw, I/G, O]` */
+  readonly filterShape: readonly number[];
+  /** `inputGroups` of each gradient, as in {@link GroupedConv2DFilterGradientAttrs}. */
+  readonly pairings: readonly (readonly number[] | null)[];
+}
+
 /** Rows and columns of a convolution's output. */
 export function convOutputSize(
   [height, width]: readonly [number, number],
@@ -93,6 +107,19 @@ export function groupedConv2dFilterGradient(
   attrs: GroupedConv2DFilterGradientAttrs,
 ): tfc.Tensor4D {
   return tf.engine().runKernel(GroupedConv2DFilterGradient, { x, dy }, attributes(attrs));
+}
+
+/** One {@link groupedConv2dFilterGradient} for each pairing, in one pass over x and dy where the engine can. */
+export function groupedConv2dFilterGradients(
+  x: tfc.Tensor4D,
+  dy: tfc.Tensor4D,
+  attrs: GroupedConv2DFilterGradientsAttrs,
+): tfc.Tensor4D[] {
+  if (tf.getKernel(GroupedConv2DFilterGradients, tf.getBackend())) {
+    return tf.engine().runKernel(GroupedConv2DFilterGradients, { x, dy }, attributes(attrs));
+  }
+  const { pairings, ...conv } = attrs;
+  return pairings.map((inputGroups) => groupedConv2dFilterGradient(x, dy, { ...conv, inputGroups }));
 }
 
 /** tfjs's attribute type knows neither null nor readonly; kernels get the object as it is. */

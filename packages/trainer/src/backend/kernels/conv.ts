@@ -11,6 +11,7 @@ type Attrs = Pick<tfc.Conv2DAttrs, 'strides' | 'pad' | 'dataFormat' | 'dimRoundi
 };
 
 const none = new Int32Array(0);
+const onlyGroup = new Int32Array(1);
 
 function infoOf(inputShape: readonly number[], filterShape: readonly number[], attrs: Attrs): ConvInfo {
   return tf.backend_util.computeConv2DInfo(
@@ -85,8 +86,8 @@ export const convKernels = [
     ({ inputs: { x, dy }, attrs, backend, plain }) => {
       const info = infoOf(x.shape, attrs.filterShape, attrs);
       if (!isNative(info, x, dy)) return plain();
-      const buffers = [backend.floats(x), backend.floats(dy)];
-      return backend.compute('convFilterGradient', paramsOf(info), attrs.filterShape, buffers, [none, none, none]);
+      const buffers = [backend.floats(x), backend.floats(dy), none, none, onlyGroup];
+      return backend.compute('convFilterGradients', paramsOf(info), attrs.filterShape, buffers);
     },
   ),
 ];

@@ -3,27 +3,19 @@ import {
   convOutputSize,
   GroupedConv2D,
   GroupedConv2DFilterGradient,
+  GroupedConv2DFilterGradients,
   GroupedConv2DInputGradient,
   type GroupedConv2DAttrs,
   type GroupedConv2DFilterGradientAttrs,
   type GroupedConv2DFilterGradientInputs,
+  type GroupedConv2DFilterGradientsAttrs,
   type GroupedConv2DInputGradientAttrs,
   type GroupedConv2DInputGradientInputs,
   type GroupedConv2DInputs,
 } from '../../ops/grouped-conv.js';
 import { areFloats, kernel } from '../kernel.js';
 import type { ConvParams } from '../operations.js';
-
-const none = new Int32Array(0);
-const converted = new WeakMap<readonly number[], Int32Array>();
-
-/** A channel order as the native code takes it: empty for the identity. */
-function orderOf(order: readonly number[] | null): Int32Array {
-  if (!order) return none;
-  let array = converted.get(order);
-  if (!array) converted.set(order, (array = Int32Array.from(order)));
-  return array;
-}
+import { orderOf, pairingOf } from './orders.js';
 
 function paramsOf(
   [batch, inputHeight, inputWidth, inputChannels]: readonly number[],
@@ -84,13 +76,31 @@ export const groupedConvKernels = [
     GroupedConv2DFilterGradient,
     ({ inputs: { x, dy }, attrs, backend, plain }) => {
       if (!areFloats(x, dy)) return plain();
-      return backend.compute(
-        'convFilterGradient',
-        paramsOf(x.shape, attrs.filterShape, attrs),
-        attrs.filterShape,
-        [backend.floats(x), backend.floats(dy)],
-        [orderOf(attrs.inputOrder), orderOf(attrs.outputOrder), orderOf(attrs.inputGroups)],
-      );
+      return backend.compute('convFilterGradients', paramsOf(x.shape, attrs.filterShape, attrs), attrs.filterShape, [
+        backend.floats(x),
+        backend.floats(dy),
+        orderOf(attrs.inputOrder),
+        orderOf(attrs.outputOrder),
+        pairingOf(attrs.inputGroups, attrs.groups),
+      ]);
+    },
+  ),
+  kernel<GroupedConv2DFilterGradientInputs<tfc.TensorInfo>, GroupedConv2DFilterGradientsAttrs>(
+    GroupedConv2DFilterGradients,
+    ({ inputs: { x, dy }, attrs, backend }) => {
+      const { groups, pairings } = attrs;
+      const outputs = pairings.map(() => backend.output(attrs.filterShape));
+      const groupLists = new Int32Array(pairings.length * groups);
+      pairings.forEach((inputGroups, place) => groupLists.set(pairingOf(inputGroups, groups), place * groups));
+      backend.module.run('convFilterGradients', paramsOf(x.shape, attrs.filterShape, attrs), [
+        backend.floats(x),
+        backend.floats(dy),
+        orderOf(attrs.inputOrder),
+        orderOf(attrs.outputOrder),
+        groupLists,
+        ...outputs.map(({ values }) => values),
+      ]);
+      return outputs.map(({ info }) => info);
     },
   ),
 ];

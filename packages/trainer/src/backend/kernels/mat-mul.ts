@@ -11,12 +11,13 @@ interface Attrs {
 }
 
 interface Product {
-  readonly operation: keyof Pick<Operations, 'conv' | 'convInputGradient' | 'convFilterGradient'>;
+  readonly operation: keyof Pick<Operations, 'conv' | 'convInputGradient' | 'convFilterGradients'>;
   readonly params: ConvParams;
   readonly shape: readonly number[];
 }
 
 const none = new Int32Array(0);
+const onlyGroup = new Int32Array(1);
 
 /** A 1×1 convolution over `pixels` pixels. */
 const pointwise = (pixels: number, inputChannels: number, outputChannels: number): ConvParams => ({
@@ -49,7 +50,7 @@ function productOf(a: tfc.TensorInfo, b: tfc.TensorInfo, { transposeA, transpose
   const [inner, n] = transposeB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!];
   if (k !== inner) return undefined; // the plain kernel has the message
   const shape = [...batch, m, n];
-  if (transposeA) return { operation: 'convFilterGradient', params: pointwise(k, m, n), shape };
+  if (transposeA) return { operation: 'convFilterGradients', params: pointwise(k, m, n), shape };
   if (transposeB) return { operation: 'convInputGradient', params: pointwise(m, n, k), shape };
   return { operation: 'conv', params: pointwise(m, k, n), shape };
 }
@@ -61,7 +62,12 @@ function multiply(
   b: tfc.TensorInfo,
 ): { info: tfc.TensorInfo; values: Float32Array } {
   const output = backend.output(shape);
-  backend.module.run(operation, params, [backend.floats(a), backend.floats(b), output.values, none, none, none]);
+  const factors = [backend.floats(a), backend.floats(b)];
+  const buffers =
+    operation === 'convFilterGradients'
+      ? [...factors, none, none, onlyGroup, output.values]
+      : [...factors, output.values, none, none];
+  backend.module.run(operation, params, buffers);
   return output;
 }
 
