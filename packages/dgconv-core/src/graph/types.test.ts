@@ -7,7 +7,8 @@ import type { Shape } from './ops.js';
 import { slotShapes } from './slots.js';
 import { mapSource, storedNames } from './sources.js';
 import { inferShapes } from './types.js';
-import { storedWeight } from './weight-constructors.js';
+import { storedWeight, takeWeight } from './weight-constructors.js';
+import { type NodeFields, singleNodeModel } from '../testing/single-node.js';
 
 const noPadding = { top: 0, bottom: 0, left: 0, right: 0 };
 const graphOf = (shape: Shape, nodes: readonly Node[]): Graph => ({
@@ -83,6 +84,144 @@ test('a graph that mixes the elements of a batch is not batchable', (t) => {
   t.false(isBatchable(graphOf([2, 4], [node({ id: 'y', op: 'identity', attrs: {} })])));
 });
 
+test('operations of two values keep a batch only where both sides agree on it', (t) => {
+  const isBatchableWith = (
+    shapes: readonly Shape[],
+    fields: NodeFields,
+    constants: readonly string[] = [],
+  ): boolean => {
+    const { graph } = singleNodeModel(shapes, fields);
+    const made = graph.inputs
+      .filter(({ name }) => constants.includes(name))
+      .map(({ name, shape }) =>
+        node({ id: name, op: 'constant', inputs: [], attrs: { shape }, weights: { value: storedWeight(name) } }),
+      );
+    const inputs = graph.inputs.filter(({ name }) => !constants.includes(name));
+    return isBatchable({ ...graph, inputs, nodes: [...made, ...graph.nodes] });
+  };
+  const add: NodeFields = { op: 'binary', attrs: { function: 'add', activation: { function: 'identity' } } };
+  t.true(
+    isBatchableWith(
+      [
+        [1, 4],
+        [1, 4],
+      ],
+      add,
+    ),
+  );
+  t.false(
+    isBatchableWith(
+      [
+        [1, 4],
+        [1, 2, 4],
+      ],
+      add,
+    ),
+  );
+  t.true(isBatchableWith([[1, 4], [4]], add, ['b']));
+  t.true(
+    isBatchableWith(
+      [
+        [1, 4],
+        [1, 4],
+      ],
+      add,
+      ['b'],
+    ),
+  );
+  t.false(
+    isBatchableWith(
+      [
+        [1, 4],
+        [3, 4],
+      ],
+      add,
+      ['b'],
+    ),
+  );
+  const matmul: NodeFields = { op: 'matmul', attrs: {} };
+  t.false(
+    isBatchableWith(
+      [
+        [1, 4],
+        [4, 2],
+      ],
+      matmul,
+    ),
+    'an input whose first dimension is 4 has no batch',
+  );
+  t.true(
+    isBatchableWith(
+      [
+        [1, 4],
+        [4, 2],
+      ],
+      matmul,
+      ['b'],
+    ),
+  );
+  t.false(
+    isBatchableWith(
+      [
+        [4, 1],
+        [1, 2],
+      ],
+      matmul,
+      ['a'],
+    ),
+  );
+  t.true(
+    isBatchableWith(
+      [
+        [1, 3, 4],
+        [1, 4, 2],
+      ],
+      matmul,
+    ),
+  );
+  t.true(
+    isBatchableWith(
+      [
+        [1, 3, 4],
+        [4, 2],
+      ],
+      matmul,
+      ['b'],
+    ),
+  );
+  t.false(
+    isBatchableWith(
+      [
+        [1, 3, 4],
+        [2, 4, 2],
+      ],
+      matmul,
+      ['b'],
+    ),
+  );
+  const concat: NodeFields = { op: 'concat', attrs: { axis: 1 } };
+  t.true(
+    isBatchableWith(
+      [
+        [1, 4],
+        [1, 4],
+      ],
+      concat,
+    ),
+  );
+  t.false(
+    isBatchableWith(
+      [
+        [1, 4],
+        [1, 4],
+      ],
+      concat,
+      ['b'],
+    ),
+  );
+  t.false(isBatchableWith([[1, 4]], { op: 'identity', attrs: {} }, ['a']), 'an output that is constant');
+});
+
 test('impossible shapes are refused by node, with the values', (t) => {
   const refused = (shape: Shape, nodes: readonly Node[], message: string): void => {
     t.throws(() => inferShapes(graphOf(shape, nodes)), { instanceOf: InvalidInputError, message });
@@ -126,5 +265,10 @@ test('binding names the tensors that are missing and the slot that is misshapen'
   });
   t.throws(() => bind(graph, mapSource(new Map([['w', tensor(1)]]))), {
     message: "4 tensors are missing: 'b', 'g', 's', 't'",
+  });
+  const taken = { ...conv.weights, bias: takeWeight(storedWeight('b'), 0, [9], 8) };
+  const broken = graphOf([1, 8, 8, 4], [{ ...conv, weights: taken } as Node]);
+  t.throws(() => bind(broken, mapSource(tensors)), {
+    message: "node 'conv', slot 'bias': take of index 9 along axis 0 of a weight of shape [8]",
   });
 });

@@ -172,6 +172,27 @@ test('constructors leave out what does nothing and merge what can be one step', 
   const grouping = recogniseGrouping(Mask.fromSupports(2, [[1], [0]]));
   t.is(compactWeight(expandWeight(w, grouping), grouping), w);
   t.is(reorderWeight(w, grouping, [0, 1], [0, 1]), w);
+  const swapped = reorderWeight(w, grouping, [1, 0], [0, 1]);
+  t.is(reorderWeight(swapped, grouping, [1, 0], [0, 1]), w);
+  t.deepEqual(
+    scaleOutputsWeight(scaleOutputsWeight(w, grouping, literalWeight([2], [2, 3])), grouping, fillWeight([2], 1)),
+    {
+      kind: 'scale-outputs',
+      of: w,
+      grouping,
+      by: literalWeight([2], [2, 3]),
+    },
+  );
+  const dense = recogniseGrouping(Mask.ones(2, 2));
+  t.is(compactWeight(w, dense), w);
+  t.is(expandWeight(w, dense), w);
+  t.deepEqual(reorderWeight(w, dense, [1, 0], [0, 1]), { kind: 'take', of: w, axis: 0, indices: [1, 0] });
+  t.deepEqual(scaleOutputsWeight(w, dense, literalWeight([2], [2, 3])), {
+    kind: 'scale',
+    of: w,
+    axis: 0,
+    by: literalWeight([2], [2, 3]),
+  });
 });
 
 test('expressions that do not fit their operands are refused with the shapes', (t) => {
