@@ -5,11 +5,12 @@ import {
   type Model,
   readWeight,
   type Shape,
+  UnsupportedError,
   type Weight,
   weightShape,
 } from '@dgconv/core';
 import { crc32c } from './crc32c.js';
-import { type Field, writeFields } from './edge-fields.js';
+import { type EdgeOpName, type Field, writeFields } from './edge-fields.js';
 import { encodeNode } from './edge-nodes.js';
 import { edgeEnums, edgeLimits, edgeOps } from './edge-schema.js';
 
@@ -51,15 +52,18 @@ export function encodeEdge({ graph, weights: source }: Model, options: EncodeEdg
 
   const ops: number[] = [];
   for (const node of graph.nodes) {
-    const { op, fields } = encodeNode(node);
     const words: number[] = [];
+    let op: EdgeOpName;
     try {
-      writeFields(edgeOps[op].fields as readonly Field[], fields, words, (slot, weight) =>
+      const encoded = encodeNode(node);
+      op = encoded.op;
+      writeFields(edgeOps[op].fields as readonly Field[], encoded.fields, words, (slot, weight) =>
         add({ shape: weightShape(weight, source), name: `${node.id}.${slot}`, weight }),
       );
     } catch (error) {
-      if (error instanceof InvalidInputError)
-        throw new InvalidInputError(`node '${node.id}' (${node.op}): ${error.message}`, { cause: error });
+      const message = error instanceof Error ? `node '${node.id}' (${node.op}): ${error.message}` : '';
+      if (error instanceof InvalidInputError) throw new InvalidInputError(message, { cause: error });
+      if (error instanceof UnsupportedError) throw new UnsupportedError(message, { cause: error });
       throw error;
     }
     const inputs = node.inputs.map((value) => values.get(value)!);

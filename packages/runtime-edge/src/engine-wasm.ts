@@ -182,7 +182,6 @@ class WasmSession implements EngineSession {
   }
 
   async runAsync(batch: number, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): Promise<void> {
-    await Promise.resolve();
     this.run(batch, inputs, outputs);
   }
 

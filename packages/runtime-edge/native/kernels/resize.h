@@ -37,12 +37,18 @@ struct Resize {
     return given > 0.0f ? (double)given : (double)input / output;
   }
 
+  // Volatile: a fused multiply-subtract rounds once and so picks another pixel where a position lies between two.
+  static double half_pixel(int32_t at, double scale) {
+    const volatile double centre = (at + 0.5) * scale;
+    return centre - 0.5;
+  }
+
   static double source(const ResizeDesc& d, int32_t at, double scale, int32_t output) {
     switch (d.coordinates) {
       case ResizeCoordinates::kHalfPixel:
-        return (at + 0.5) * scale - 0.5;
+        return half_pixel(at, scale);
       case ResizeCoordinates::kPytorchHalfPixel:
-        return output > 1 ? (at + 0.5) * scale - 0.5 : 0.0;
+        return output > 1 ? half_pixel(at, scale) : 0.0;
       case ResizeCoordinates::kAlignCorners:
       case ResizeCoordinates::kAsymmetric:
         break;

@@ -46,7 +46,7 @@ class Checker {
   bool kernel(uint64_t pairs) {
     const uint64_t patch = uint64_t{f_.window.kernelHeight} * f_.window.kernelWidth;
     const uint64_t elements = uint64_t(file_.tensors[f_.kernel].shape.elements());
-    if (pairs <= elements && patch <= elements && pairs * patch == elements) return true;
+    if (elements % patch == 0 && elements / patch == pairs) return true;
     return status_.fail(DGC_INVALID_FILE, "op %u (conv2d): the kernel has %llu elements, needed are %llu connections × %llu", op_.index,
                         static_cast<unsigned long long>(elements), static_cast<unsigned long long>(pairs), static_cast<unsigned long long>(patch));
   }

@@ -1,0 +1,174 @@
+import { GraphBuilder, InvalidInputError, mapSource, type Model, UsageError } from '@dgconv/core';
+import test from 'ava';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encodeEdge } from './edge-encode.js';
+import { EdgeSession } from './session.js';
+import { testEngines } from './testing/engines.js';
+import { RandomModel } from './testing/random-model.js';
+
+/** y = relu(x) + x on [1, 2, 2, 3], z the mean of y. */
+function smallModel(): Model {
+  const builder = new GraphBuilder({ name: 'small' });
+  const x = builder.input('x', [1, 2, 2, 3]);
+  const y = builder.add('y', builder.relu('relu', x), x);
+  const graph = builder.build([
+    { name: 'y', value: y },
+    { name: 'mean', value: builder.globalAveragePool('pool', y) },
+  ]);
+  return { graph, weights: mapSource(new Map()) };
+}
+
+const bytes = encodeEdge(smallModel());
+const feed = (batch: number): Float32Array => Float32Array.from({ length: 12 * batch }, (_, index) => index - 5);
+const expected = (batch: number): number[] => [...feed(batch)].map((value) => Math.max(value, 0) + value);
+
+for (const engine of testEngines) {
+  test(`a session says what it takes and gives on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    t.is(session.engine, engine);
+    t.deepEqual(session.inputs, [{ name: 'x', shape: [1, 2, 2, 3], layout: 'NHWC', dtype: 'float32' }]);
+    t.deepEqual(
+      session.outputs.map(({ name, shape }) => ({ name, shape })),
+      [
+        { name: 'y', shape: [1, 2, 2, 3] },
+        { name: 'mean', shape: [1, 3] },
+      ],
+    );
+    session.dispose();
+  });
+
+  test(`batches up to maxBatch run on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine, maxBatch: 3 });
+    for (const batch of [3, 1, 2]) t.deepEqual([...session.run({ x: feed(batch) })['y']!], expected(batch));
+    t.throws(() => session.run({ x: feed(4) }), { instanceOf: InvalidInputError, message: /48 values.*1 to 3/ });
+    t.throws(() => session.run({ x: new Float32Array(0) }), { instanceOf: InvalidInputError });
+    t.throws(() => session.run({ x: new Float32Array(13) }), { instanceOf: InvalidInputError });
+    session.dispose();
+  });
+
+  test(`given output arrays are written to and given back on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    const y = new Float32Array(12);
+    const outputs = session.run({ x: feed(1) }, { y });
+    t.is(outputs['y'], y);
+    t.deepEqual([...y], expected(1));
+    t.is(outputs['mean']!.length, 3);
+    t.throws(() => session.run({ x: feed(1) }, { y: new Float32Array(11) }), { message: /'y' has 11 values.*12/ });
+    session.dispose();
+  });
+
+  test(`runs can be asynchronous and concurrent on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine, threads: 2, maxBatch: 8 });
+    const batches = [1, 8, 3, 5, 2];
+    const results = await Promise.all(batches.map((batch) => session.runAsync({ x: feed(batch) })));
+    results.forEach((outputs, index) => t.deepEqual([...outputs['y']!], expected(batches[index]!)));
+    session.dispose();
+  });
+
+  test(`disposing during an asynchronous run lets it finish or refuses it clearly on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    const running = session.runAsync({ x: feed(1) });
+    session.dispose();
+    t.deepEqual([...(await running)['y']!], expected(1));
+  });
+
+  test(`a session that was disposed of refuses on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    session.dispose();
+    session.dispose();
+    const message = 'the session was disposed of: it cannot run any more';
+    t.throws(() => session.run({ x: feed(1) }), { instanceOf: InvalidInputError, message });
+    await t.throwsAsync(session.runAsync({ x: feed(1) }), { instanceOf: InvalidInputError, message });
+    t.throws(() => session.plan(), { message });
+  });
+
+  test(`wrong names and types are refused on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    t.throws(() => session.run({}), { message: "the input 'x' is missing" });
+    t.throws(() => session.run({ x: feed(1), w: feed(1) }), {
+      message: "there is no input 'w': the network has 'x'",
+    });
+    t.throws(() => session.run({ x: feed(1) }, { w: feed(1) }), { message: /no output 'w'/ });
+    t.throws(() => session.run({ x: [...feed(1)] as unknown as Float32Array }), { message: /no Float32Array/ });
+    session.dispose();
+  });
+
+  test(`a NaN in the input reaches the outputs that depend on it on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    const x = feed(1);
+    x[4] = NaN;
+    const { y, mean } = session.run({ x });
+    t.deepEqual([...y!].map(Number.isNaN), [...x].map(Number.isNaN));
+    t.deepEqual([...mean!].map(Number.isNaN), [false, true, false]);
+    session.dispose();
+  });
+
+  test(`a file is loaded by its path and named in errors on ${engine}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'edge-'));
+    const path = join(folder, 'net.edge');
+    await writeFile(path, bytes);
+    const session = await EdgeSession.load(path, { engine });
+    t.deepEqual([...session.run({ x: feed(1) })['y']!], expected(1));
+    session.dispose();
+    await writeFile(path, bytes.subarray(0, 100));
+    await t.throwsAsync(EdgeSession.load(path, { engine }), {
+      instanceOf: InvalidInputError,
+      message: /net\.edge.*cut off/,
+    });
+    await writeFile(path, '');
+    await t.throwsAsync(EdgeSession.load(path, { engine }), {
+      instanceOf: InvalidInputError,
+      message: /net\.edge.*0 bytes/,
+    });
+    await rm(folder, { recursive: true });
+    await t.throwsAsync(EdgeSession.load(path, { engine }), { instanceOf: InvalidInputError, message: /net\.edge/ });
+    await t.throwsAsync(EdgeSession.load(tmpdir(), { engine }), { instanceOf: InvalidInputError });
+  });
+
+  test(`bytes need not be aligned on ${engine}`, async (t) => {
+    const shifted = new Uint8Array(bytes.length + 3);
+    shifted.set(bytes, 3);
+    const session = await EdgeSession.load(shifted.subarray(3), { engine });
+    t.deepEqual([...session.run({ x: feed(1) })['y']!], expected(1));
+    session.dispose();
+  });
+
+  test(`options out of range and too little memory are refused on ${engine}`, async (t) => {
+    await t.throwsAsync(EdgeSession.load(bytes, { engine, threads: 0 }), { instanceOf: UsageError });
+    await t.throwsAsync(EdgeSession.load(bytes, { engine, maxBatch: 1.5 }), { instanceOf: UsageError });
+    const large = encodeEdge(new RandomModel({ seed: 8, nodes: 9, exact: true }).model);
+    await t.throwsAsync(EdgeSession.load(large, { engine, memoryLimit: 16 }), { message: /limit.* 16/ });
+    await t.throwsAsync(EdgeSession.load(bytes, { engine, maxBatch: 1e6 }), { message: /maxBatch is 1000000/ });
+  });
+
+  test(`the plan names nodes and kernels, and a profiled run times each step on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    const { steps } = session.plan();
+    t.deepEqual(
+      steps.map(({ node, step }) => `${node} ${step}`),
+      ['relu activation', 'y binary', 'pool reduce'],
+    );
+    t.true(steps.every(({ kernel }) => /^dgc_f32_\w+_ukernel_\w+__\w+$/.test(kernel)));
+    t.is(session.profile({ x: feed(1) }).length, steps.length);
+    session.dispose();
+  });
+}
+
+test('an unknown engine and an unknown instruction set are refused', async (t) => {
+  await t.throwsAsync(EdgeSession.load(bytes, { engine: 'gpu' as 'auto' }), { instanceOf: UsageError });
+  if (testEngines.includes('native'))
+    await t.throwsAsync(EdgeSession.load(bytes, { engine: 'native', isa: 'mmx' }), {
+      message: /'mmx' is not available/,
+    });
+});
+
+test('a network that cannot be batched says so when it is asked for', async (t) => {
+  const builder = new GraphBuilder({ name: 'fixed' });
+  const x = builder.input('x', [2, 2, 2, 3]);
+  const graph = builder.build([{ name: 'y', value: builder.relu('y', x) }]);
+  const fixed = encodeEdge({ graph, weights: mapSource(new Map()) });
+  for (const engine of testEngines)
+    await t.throwsAsync(EdgeSession.load(fixed, { engine, maxBatch: 2 }), { message: /batch 1 only/ });
+});
