@@ -53,6 +53,7 @@ export { blocksOf, connectionsOf, inputsOf, maskOf, supportsOf } from './groupin
 export { type ConvOptions, GraphBuilder, type PoolOptions } from './graph/builder.js';
 export { isBatchable } from './graph/batchable.js';
 export { bind } from './graph/bind.js';
+export { condensedForm } from './graph/condensed-form.js';
 export { compactOffsets, compactShape } from './graph/compact.js';
 export type { Connectivity, LearnedConnectivity, MaskedConnectivity } from './graph/connectivity.js';
 export type {

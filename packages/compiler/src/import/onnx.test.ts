@@ -214,7 +214,7 @@ for (const [title, parts, error, message] of [
   [
     'an old operator set',
     { nodes: relu, opset: 3 },
-    InvalidInputError,
+    UnsupportedError,
     'the model uses operator set 3: 6 to 21 are supported',
   ],
   [
@@ -228,6 +228,18 @@ for (const [title, parts, error, message] of [
     { nodes: [node('Relu', ['b'], ['a']), node('Relu', ['a'], ['b'])], outputs: ['b'] },
     InvalidInputError,
     "node 'the Relu' (Relu) reads 'b', which no earlier node computes",
+  ],
+  [
+    'a single number as its input',
+    { nodes: relu, input: [] },
+    UnsupportedError,
+    "the input 'x' is a single number: only inputs with dimensions are supported",
+  ],
+  [
+    'no input',
+    { nodes: relu, initializers: [floats('x', [1], [1])] },
+    UnsupportedError,
+    'the model has no inputs: there is nothing to run',
   ],
   ['a missing output', { nodes: relu, outputs: ['z'] }, InvalidInputError, "the output 'z' is computed by no node"],
   [

@@ -34,9 +34,11 @@ const newest = 21;
  */
 export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): Model {
   const { graph, opsets, producer } = decodeOnnx(bytes);
-  const opset = opsets.get('') ?? 1;
-  if (!(opset >= oldest && opset <= newest)) {
-    throw new InvalidInputError(`the model uses operator set ${opset}: ${oldest} to ${newest} are supported`);
+  const opset = opsets.get('');
+  if (opset === undefined || !(opset >= oldest && opset <= newest)) {
+    throw new UnsupportedError(
+      `the model uses ${opset === undefined ? "none of ONNX's operator sets" : `operator set ${opset}`}: ${oldest} to ${newest} are supported`,
+    );
   }
   const builder = new OnnxGraphBuilder(fileSource(graph, options.readExternal ?? noExternalData));
   const values = new Map<string, Operand>();
@@ -46,6 +48,9 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     values.set(name, builder.constant(name, tensor.shape, tensor.read(noExternalData), isFloat));
   }
   let isChannelsLast = false;
+  if (graph.inputs.every(({ name }) => values.has(name))) {
+    throw new UnsupportedError('the model has no inputs: there is nothing to run');
+  }
   for (const input of graph.inputs) {
     if (values.has(input.name)) continue;
     const form = inputForm(input, graph.nodes);
@@ -131,6 +136,9 @@ function inputShape(input: OnnxValue, form: Form, options: OnnxImportOptions): S
     );
   }
   if (dimensions === null) throw new InvalidInputError(`the input '${name}' has no known number of dimensions`);
+  if (dimensions.length === 0) {
+    throw new UnsupportedError(`the input '${name}' is a single number: only inputs with dimensions are supported`);
+  }
   const given = options.inputShape;
   const isImage = dimensions.length === 4;
   if (isImage && given !== undefined && given.length !== 3) {

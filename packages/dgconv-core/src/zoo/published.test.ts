@@ -1,6 +1,11 @@
 import test from 'ava';
 import { InvalidInputError } from '../errors.js';
+import { condensedForm } from '../graph/condensed-form.js';
+import { costOf } from '../graph/cost.js';
 import type { Graph } from '../graph/graph.js';
+import type { OpKind } from '../graph/ops.js';
+import { elementCount } from '../graph/shape.js';
+import { inferShapes } from '../graph/types.js';
 import type { WeightSource } from '../graph/weights.js';
 import { graphFromArchConfig } from './arch-config.js';
 import { initialWeights } from './initial-weights.js';
@@ -11,31 +16,67 @@ function tensorsOf(graph: Graph): Set<string> {
   return new Set([...initialWeights(graph, 0)].map(([name, { shape }]) => `${name} ${shape.join('x')}`));
 }
 
-/** Trained numbers: neither running statistics nor what decides the groups. */
-function parameters(graph: Graph): number {
-  let sum = 0;
-  for (const [name, { values }] of initialWeights(graph, 0)) {
-    if (!/running_|\.gate$|\._mask$|_assignment_map$/.test(name)) sum += values.length;
-  }
-  return sum;
-}
-
-for (const [name, published] of [
-  ['resnet50', 25_557_032],
-  ['resnext50_32x4d', 25_028_904],
-  ['mobilenet_v2', 3_504_872],
+for (const [name, params, gigaMacs] of [
+  ['resnet50', 25_557_032, 4.09],
+  ['resnet101', 44_549_160, 7.8],
+  ['resnext50_32x4d', 25_028_904, 4.23],
+  ['resnext101_32x4d', 44_177_704, 7.97],
+  ['resnext101_32x8d', 88_791_336, 16.41],
+  ['mobilenet_v2', 3_504_872, 0.3],
 ] as const) {
-  test(`${name} has torchvision's ${published} parameters`, (t) => {
-    t.is(parameters(zooGraph(name)), published);
+  test(`${name} has torchvision's ${params} parameters and ${gigaMacs} G multiply-adds`, (t) => {
+    const cost = costOf(zooGraph(name));
+    t.is(cost.params, params);
+    t.is(Math.round(cost.macs / 1e7) / 100, gigaMacs);
   });
 }
 
-test('g_resnext50 has 68.9 M parameters while it is trained', (t) => {
-  t.is(Math.round(parameters(zooGraph('g_resnext50')) / 1e5), 689);
+test('the G-ResNeXts have the published parameters while they are trained', (t) => {
+  t.is(Math.round(costOf(zooGraph('g_resnext50')).params / 1e5), 689);
+  t.is(Math.round(costOf(zooGraph('g_resnext101')).params / 1e5), 4196);
 });
 
-test('shufflenet_g3 has the published 1.9 M parameters', (t) => {
-  t.is(Math.round(parameters(zooGraph('shufflenet_g3')) / 1e5), 19);
+test('shufflenet_g3 has the published 1.9 M parameters and, but for 0.5 %, 138 M multiply-adds', (t) => {
+  const cost = costOf(zooGraph('shufflenet_g3'));
+  t.is(Math.round(cost.params / 1e5), 19);
+  t.true(Math.abs(cost.macs / 138e6 - 1) < 0.005);
+});
+
+/** Elements of the values that nodes of an op make, or of their inputs. */
+function elements(graph: Graph, op: OpKind, what: 'value' | 'input' = 'value'): number {
+  const shapes = inferShapes(graph);
+  return graph.nodes
+    .filter((node) => node.op === op)
+    .reduce((sum, node) => sum + elementCount(shapes.get(what === 'value' ? node.id : node.inputs[0]!)!), 0);
+}
+
+for (const [name, macs, params, published] of [
+  ['condensenet_g4', 517_672_576, 5_805_944, { operations: 529, params: 4.8 }],
+  ['condensenet_g8', 262_577_792, 3_967_416, { operations: 274, params: 2.9 }],
+  ['condensenet_cifar86', 62_381_888, 520_202, { operations: 66, params: 0.5 }],
+] as const) {
+  test(`${name} condensed has ${macs} multiply-adds, which are the published ${published.operations} M the way its authors count`, (t) => {
+    const graph = condensedForm(zooGraph(name));
+    const cost = costOf(graph);
+    t.is(cost.macs, macs);
+    t.is(cost.params, params);
+    // They add ReLU, pooling and the classifier's bias, and on ImageNet their converter drops half of the classifier's inputs.
+    const classifier = cost.layers.at(-1)!;
+    const dropped = name === 'condensenet_cifar86' ? 0 : (classifier.channelsIn * classifier.channelsOut) / 2;
+    const pooling = 4 * elements(graph, 'average-pool') + elements(graph, 'reduce', 'input');
+    const added = elements(graph, 'activation') + pooling + classifier.channelsOut;
+    t.is(Math.round((cost.macs + added - dropped) / 1e6), published.operations);
+    t.is(Math.round((cost.params - dropped) / 1e5) / 10, published.params);
+  });
+}
+
+test('MobileNetV2 for small images has the published 94.9 and with FLGC 62.6 M operations, batch norm and ReLU6 counted', (t) => {
+  const graph = zooGraph('mobilenet_v2_flgc');
+  const cost = costOf(graph);
+  const learned = cost.layers.filter(({ grouping }) => grouping === 'flgc').reduce((sum, { macs }) => sum + macs, 0);
+  const dense = cost.macs + 2 * elements(graph, 'batch-norm') + elements(graph, 'activation');
+  t.is(Math.floor(dense / 1e5), 949);
+  t.is(Math.floor((dense - learned * (7 / 8)) / 1e5), 626);
 });
 
 for (const [name, expected] of [

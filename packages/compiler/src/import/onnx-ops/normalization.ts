@@ -1,5 +1,5 @@
 import { elementCount, reshapeWeight, type Weight } from '@dgconv/core';
-import type { Constant, Dynamic } from '../onnx-graph.js';
+import type { Constant, Dynamic, Form, Operand } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
 import { activate } from './activation.js';
 import { binary, scaleAndShift } from './arithmetic.js';
@@ -44,21 +44,7 @@ export function InstanceNormalization(context: OnnxNodeContext): Dynamic {
   if (rank < 3) context.refuse(`a value of ${rank} dimensions has no spatial ones`);
   const [scale, shift] = [vector(context, 1, channels), vector(context, 2, channels)];
   const axes = Array.from({ length: rank - 2 }, (_, axis) => axis + 1);
-  const mean = (value: Dynamic, part: string): Dynamic => {
-    const inputs = [context.builder.in('last', value)];
-    const attrs = { function: 'mean', axes, keepDims: true } as const;
-    return context.result('last', context.add({ op: 'reduce', inputs, attrs, weights: {} }, part));
-  };
-  const centred = binary(context, 'subtract', x, mean(x, 'mean'), 'centred');
-  const variance = mean(binary(context, 'multiply', centred, centred, 'squared'), 'variance');
-  const shifted = scaleAndShift(context, variance, 1, context.float('epsilon', 1e-5), 'stabilised');
-  const normal = binary(
-    context,
-    'divide',
-    centred,
-    activate(context, shifted, { function: 'sqrt' }, 'deviation'),
-    'normal',
-  );
+  const { normal } = standardised(context, x, 'last', axes, context.float('epsilon', 1e-5));
   const inputs = [context.builder.in('last', normal)];
   const attrs = { channels };
   return context.result('last', context.add({ op: 'affine', inputs, attrs, weights: { scale, shift } }));
@@ -140,4 +126,41 @@ export function Softmax(context: OnnxNodeContext): Dynamic {
 
 export function LogSoftmax(context: OnnxNodeContext): Dynamic {
   return activate(context, softmax(context, 'softmax'), { function: 'log' });
+}
+
+/** The same over the last dimensions from `axis` on, with a scale and a shift for each of their elements. */
+export function LayerNormalization(context: OnnxNodeContext): readonly Operand[] {
+  const x = context.dynamic(0);
+  const rank = x.shape.length;
+  const first = context.axis(context.int('axis', -1), rank);
+  const axes = Array.from({ length: rank - first }, (_, index) => first + index);
+  const { normal, mean, deviation } = standardised(context, x, 'given', axes, context.float('epsilon', 1e-5));
+  const scaled = binary(context, 'multiply', normal, context.input(1), context.optional(2) === null ? '' : 'scaled');
+  const result = context.optional(2) === null ? scaled : binary(context, 'add', scaled, context.input(2));
+  return [result, mean, activate(context, deviation, { function: 'reciprocal' }, 'inverse')];
+}
+
+/** `(x - mean) / √(variance + ε)` over some axes, as the form has them. */
+function standardised(
+  context: OnnxNodeContext,
+  x: Dynamic,
+  form: Form,
+  axes: readonly number[],
+  epsilon: number,
+): { normal: Dynamic; mean: Dynamic; deviation: Dynamic } {
+  const meanOf = (value: Dynamic, part: string): Dynamic => {
+    const inputs = [context.builder.in(form, value)];
+    const attrs = { function: 'mean', axes, keepDims: true } as const;
+    return context.result(form, context.add({ op: 'reduce', inputs, attrs, weights: {} }, part));
+  };
+  const mean = meanOf(x, 'mean');
+  const centred = binary(context, 'subtract', x, mean, 'centred');
+  const variance = meanOf(binary(context, 'multiply', centred, centred, 'squared'), 'variance');
+  const deviation = activate(
+    context,
+    scaleAndShift(context, variance, 1, epsilon, 'stabilised'),
+    { function: 'sqrt' },
+    'deviation',
+  );
+  return { normal: binary(context, 'divide', centred, deviation, 'normal'), mean, deviation };
 }
