@@ -1,0 +1,138 @@
+import { compile, emitters, targets, type Target } from '@dgconv/compiler';
+import type { Graph } from '@dgconv/core';
+import { modelFormats, type ModelFormat } from '@dgconv/runtimes';
+import { Option, type Command } from 'commander';
+import { basename, extname, join, resolve } from 'node:path';
+import { refuseOverwrite, writeFiles } from '../files/write.js';
+import { formatPassDump } from '../pass-dump.js';
+import { importSource } from '../sources.js';
+import {
+  listOf,
+  numberFrom,
+  withCommonOptions,
+  withExamples,
+  withSourceOptions,
+  type CommonOptions,
+  type SourceOptions,
+} from '../options.js';
+import { createConsole, paint } from '../terminal/console.js';
+import { formatBytes, formatCount, formatTable } from '../terminal/table.js';
+
+interface CompileOptions extends CommonOptions, SourceOptions {
+  readonly target: Target;
+  readonly to: readonly ModelFormat[];
+  readonly out: string;
+  readonly name?: string;
+  readonly maskThreshold?: number;
+  readonly dumpPassesTo?: string;
+  readonly force?: boolean;
+}
+
+/** `runs/demo` → `demo`, `x/y.pth` → `y`. */
+const nameOf = (input: string): string => basename(resolve(input), extname(input)).replaceAll(/[^\w.-]/g, '_');
+
+const compileCommand = (input: string, options: CompileOptions): void => {
+  const console = createConsole(options);
+  const name = options.name ?? nameOf(input);
+  const paths = Object.fromEntries(options.to.map((format) => [format, join(options.out, `${name}.${format}`)]));
+  const documentPath = join(options.out, `${name}.compile.json`);
+  refuseOverwrite([...Object.values(paths), documentPath], options.force ?? false);
+  const { model, masks } = importSource(input, options, options.maskThreshold);
+  const dumps: Record<string, string> = {};
+  const progress = console.progress('compile', 1 + options.to.length);
+  const result = compile(model, {
+    formats: options.to,
+    target: options.target,
+    observe: (format, { name: pass, before, after }) => {
+      progress.update(0, `${format ?? 'all formats'}: ${pass}`);
+      if (options.dumpPassesTo !== undefined) addDump(dumps, options.dumpPassesTo, format, pass, before, after);
+    },
+  });
+  const bytes = Object.fromEntries(
+    options.to.map((format, at) => {
+      progress.update(1 + at, `writing .${format}`);
+      return [format, emitters[format](result.targets[format]!)];
+    }),
+  );
+  progress.stop();
+  const document = {
+    artifacts: options.to.map((format) => ({ format, path: paths[format]!, bytes: bytes[format]!.length })),
+    layers: result.layers,
+    shufflesLeft: result.shufflesLeft,
+    shuffles: result.shuffles,
+    macsBefore: result.macsBefore,
+    macsAfter: result.macsAfter,
+    paramsBefore: result.paramsBefore,
+    paramsAfter: result.paramsAfter,
+    zeta: result.zeta,
+    masks,
+  };
+  writeFiles({
+    ...Object.fromEntries(options.to.map((format) => [paths[format]!, bytes[format]!])),
+    [documentPath]: `${JSON.stringify(document, null, 2)}\n`,
+    ...dumps,
+  });
+  console.say(
+    formatTable(
+      ['layer', 'grouping', 'groups', 'channels', 'MACs before', 'after'],
+      result.layers.map((layer) => [
+        layer.name,
+        layer.grouping,
+        layer.groups,
+        `${layer.channelsIn} → ${layer.channelsOut}`,
+        formatCount(layer.macsBefore),
+        formatCount(layer.macsAfter),
+      ]),
+    ),
+  );
+  const saved = 1 - result.macsAfter / result.macsBefore;
+  console.say(
+    `\nMACs ${formatCount(result.macsBefore)} → ${formatCount(result.macsAfter)} (${(100 * saved).toFixed(1)} % saved), ` +
+      `parameters ${formatCount(result.paramsBefore)} → ${formatCount(result.paramsAfter)}, ζ ${formatCount(result.zeta)}, ` +
+      `${result.shufflesLeft} shuffles left`,
+  );
+  for (const { format, path, bytes: size } of document.artifacts)
+    console.say(`${paint('green', '✓')} ${path} (${format}, ${formatBytes(size)})`);
+  console.result(document);
+};
+
+/** `NN.pass.txt`, numbered over the shared passes and over each format's. */
+const addDump = (
+  dumps: Record<string, string>,
+  folder: string,
+  format: string | undefined,
+  pass: string,
+  before: Graph,
+  after: Graph,
+): void => {
+  const directory = format === undefined ? folder : join(folder, format);
+  const number = Object.keys(dumps).filter((file) => join(file, '..') === directory).length + 1;
+  dumps[join(directory, `${String(number).padStart(2, '0')}.${pass}.txt`)] = formatPassDump(pass, before, after);
+};
+
+/** `dgconv compile`: a trained network into deployable files. */
+export const addCompileCommand = (program: Command): void => {
+  const command = program
+    .command('compile <input>')
+    .description('turn a run directory, checkpoint, LayersModel or ONNX file into deployable files')
+    .addOption(
+      new Option('--to <formats>', 'formats to write')
+        .argParser(listOf(modelFormats))
+        .default([...modelFormats], 'all'),
+    )
+    .option('--out <folder>', 'where to write', '.')
+    .option('--name <name>', "the files' name (default: the input's)")
+    .addOption(
+      new Option('--target <name>', 'machine that ONNX and TFLite are for').choices(targets).default('generic'),
+    )
+    .option('--mask-threshold <x>', 'weights of at most this size count as zeros', numberFrom(0))
+    .option('--dump-passes-to <folder>', 'the graph before and after each pass')
+    .option('--force', 'overwrite');
+  withSourceOptions(command);
+  withCommonOptions(command).action(compileCommand);
+  withExamples(command, [
+    'dgconv compile runs/demo --out build/example --name demo --force',
+    'dgconv compile model.onnx --to edge --out build/model',
+    'dgconv compile g_resnext50.pth --arch g_resnext50 --to onnx,tflite --out build/g',
+  ]);
+};

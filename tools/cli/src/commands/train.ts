@@ -1,0 +1,133 @@
+import { UsageError, zooGraph, zooNames, type Graph, type WeightSource } from '@dgconv/core';
+import { Option, type Command } from 'commander';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { budget, integer, withCommonOptions, withExamples, type BudgetOption, type CommonOptions } from '../options.js';
+import { openSource } from '../sources.js';
+import { createConsole, paint } from '../terminal/console.js';
+import { formatCount } from '../terminal/table.js';
+import { trainingNote } from '../terminal/training-note.js';
+
+const rules = ['dgconv', 'flgc', 'condense', 'none'] as const;
+const backends = ['auto', 'dgconv', 'tensorflow', 'wasm', 'cpu'] as const;
+
+interface TrainOptions extends CommonOptions {
+  readonly model: string;
+  readonly learn?: (typeof rules)[number];
+  readonly select?: string;
+  readonly data: string;
+  readonly budget?: BudgetOption;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly limit?: number;
+  readonly backend: (typeof backends)[number];
+  readonly out?: string;
+  readonly resume?: boolean;
+  readonly initFrom?: string;
+  readonly seed: number;
+  readonly threads?: number;
+  readonly force?: boolean;
+}
+
+/** A zoo name, or a path to an ONNX file. */
+const checkModel = (model: string): void => {
+  if (!model.endsWith('.onnx') && !zooNames.includes(model))
+    throw new UsageError(`there is no model '${model}': give an .onnx file or one of ${zooNames.join(', ')}`);
+};
+
+/** The network and the weights it starts from, if any. */
+const startingPoint = ({ model, initFrom }: TrainOptions): { graph: Graph; weights: WeightSource | null } => {
+  const isZoo = !model.endsWith('.onnx');
+  if (initFrom !== undefined) return openSource(initFrom, isZoo && !isRun(initFrom) ? { arch: model } : {});
+  return isZoo ? { graph: zooGraph(model), weights: null } : openSource(model, {});
+};
+
+const isRun = (path: string): boolean => existsSync(join(path, 'model.safetensors'));
+
+const trainCommand = async (options: TrainOptions): Promise<void> => {
+  const console = createConsole(options);
+  checkModel(options.model);
+  const out = options.out ?? join('runs', options.model.replace(/^.*\/|\.onnx$/g, ''));
+  if (isRun(out) && !options.resume && !options.force)
+    throw new UsageError(`${out} holds a run; give --resume to go on with it, or --force to start over`);
+  const { graph, weights } = startingPoint(options);
+  const { train, setBackendThreads } = await import('@dgconv/trainer');
+  if (options.threads !== undefined) await setBackendThreads(options.threads);
+  const stop = new AbortController();
+  process.once('SIGINT', () => {
+    stop.abort();
+  });
+  let progress: ReturnType<typeof console.progress> | undefined;
+  const select = options.select === undefined ? {} : { select: options.select };
+  const learn =
+    options.learn === undefined ? (options.select === undefined ? undefined : { rule: 'dgconv' as const, ...select })
+    : options.learn === 'none' ? undefined
+    : { rule: options.learn, ...select }; // prettier-ignore
+  const result = await train({
+    graph,
+    weights,
+    ...(learn === undefined ? {} : { learn }),
+    data: options.data,
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
+    epochs: options.epochs,
+    batchSize: options.batchSize,
+    limit: options.limit ?? null,
+    backend: options.backend,
+    out,
+    resume: options.resume ?? false,
+    seed: options.seed,
+    command: `dgconv ${process.argv.slice(2).join(' ')}`,
+    signal: stop.signal,
+    onProgress: (state) => {
+      progress ??= console.progress('train', state.steps);
+      progress.update(state.step, trainingNote(state));
+    },
+  });
+  progress?.stop();
+  console.say(
+    `${out}: test accuracy ${(100 * result.testAccuracy).toFixed(2)} %, ζ ${formatCount(result.zeta)}` +
+      `, ${(1000 * result.secondsPerStep).toFixed(0)} ms a step on ${result.backend}`,
+  );
+  if (result.budgetMet === false)
+    console.warn(paint('red', `the budget was missed: ${result.cost} of at most ${result.budget}`));
+  console.result({
+    out,
+    epochs: result.epochs,
+    testAccuracy: result.testAccuracy,
+    validationAccuracy: result.validationAccuracy,
+    zeta: result.zeta,
+    cost: result.cost,
+    budget: result.budget,
+    budgetMet: result.budgetMet,
+    secondsPerStep: result.secondsPerStep,
+    backend: result.backend,
+  });
+};
+
+/** `dgconv train`: learns a network, and with it the groups of its convolutions. */
+export const addTrainCommand = (program: Command): void => {
+  const command = program
+    .command('train')
+    .description('train a network and learn the groups of its convolutions under a budget')
+    .requiredOption('--model <name>', 'network of the zoo, or an .onnx file')
+    .addOption(new Option('--learn <rule>', 'how groups are learned (default: as the network has it)').choices(rules))
+    .option('--select <pattern>', 'layers whose groups are learned: names with *, several after commas')
+    .option('--data <spec>', 'mnist, fashion-mnist, idx:FOLDER, or a folder of images by class', 'mnist')
+    .option('--budget <budget>', 'b, zeta, macs, params or ms, such as b=32', budget)
+    .option('--epochs <n>', 'passes over the training images', integer(1, 1_000_000), 2)
+    .option('--batch-size <n>', 'images a step', integer(1, 65_536), 64)
+    .option('--limit <n>', 'only the first so many images', integer(1))
+    .addOption(new Option('--backend <name>', 'what computes').choices(backends).default('auto'))
+    .option('--out <folder>', 'the run directory (default: runs/MODEL)')
+    .option('--resume', 'go on with the run in --out')
+    .option('--init-from <input>', 'start from the weights of a run or checkpoint')
+    .option('--seed <n>', 'of everything random', integer(0, 2 ** 32 - 1), 1)
+    .option('--threads <n>', 'threads of the dgconv backend', integer(1, 256))
+    .option('--force', 'start over in a folder that holds a run');
+  withCommonOptions(command).action(trainCommand);
+  withExamples(command, [
+    'dgconv train --model g_resnet_mnist --budget b=32 --epochs 2 --out runs/mnist',
+    'dgconv train --model g_resnet_mnist --epochs 1 --limit 2000 --out runs/quick --force --json',
+    'dgconv train --model resnet_mnist --learn dgconv --select "layer*.conv2" --budget macs=2e6',
+  ]);
+};

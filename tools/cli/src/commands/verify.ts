@@ -1,0 +1,127 @@
+import { testInputs, type TestInput } from '@dgconv/compiler';
+import { CheckFailedError, costOf, InvalidInputError, UsageError, type Layout, type Model } from '@dgconv/core';
+import { Option, type Command } from 'commander';
+import { formatOf } from '../artifacts.js';
+import { toBatch } from '../batch.js';
+import { readNpy } from '../files/npy.js';
+import { readBytes } from '../files/read.js';
+import {
+  integer,
+  withCommonOptions,
+  withExamples,
+  withSourceOptions,
+  type CommonOptions,
+  type SourceOptions,
+} from '../options.js';
+import { openSource } from '../sources.js';
+import { createConsole, paint } from '../terminal/console.js';
+import { formatError, formatTable } from '../terminal/table.js';
+import { interpretedOnce, verifyArtifacts } from '../verify-artifacts.js';
+
+interface VerifyOptions extends CommonOptions, SourceOptions {
+  readonly reference?: string;
+  readonly input?: string;
+  readonly layout?: 'nchw' | 'nhwc';
+  readonly layers?: boolean;
+  readonly data?: string;
+  readonly seed: number;
+  readonly threads: number;
+}
+
+/** Above this many multiply-adds the interpreter, plain as it is, sees one random input instead of one of each kind. */
+const manyMacs = 2e8;
+
+/** The images of `--input`. */
+const givenInputs = (file: string, model: Model, layout: Layout): TestInput[] => {
+  const [input] = model.graph.inputs;
+  if (input === undefined || model.graph.inputs.length > 1)
+    throw new InvalidInputError(`the model has ${model.graph.inputs.length} inputs; --input takes models with one`);
+  const array = readNpy(readBytes(file), file);
+  const { count, data } = toBatch(array, input, layout, file);
+  const size = data.length / count;
+  return Array.from({ length: count }, (_, at) => ({
+    name: `${file}[${at}]`,
+    feeds: { [input.name]: data.subarray(at * size, (at + 1) * size) },
+  }));
+};
+
+const verify = async (files: readonly string[], options: VerifyOptions): Promise<void> => {
+  const console = createConsole(options);
+  const formats = files.map(formatOf);
+  const fallback = files[formats.indexOf('onnx')] ?? files[formats.indexOf('edge')];
+  const source = options.reference ?? fallback;
+  if (source === undefined)
+    throw new UsageError(
+      'there is nothing to compare with: give --reference, or an .onnx or .edge file among the files',
+    );
+  const artifacts = files.map((file, at) => ({ file, format: formats[at]!, bytes: readBytes(file) }));
+  const model = openSource(source, options);
+  // As the first file declares its own arrays, unless it is said.
+  const layout: Layout = (options.layout ?? (formats[0] === 'onnx' ? 'nchw' : 'nhwc')) === 'nchw' ? 'NCHW' : 'NHWC';
+  const probes = testInputs(model.graph, { seed: options.seed });
+  const inputs = [
+    ...(costOf(model.graph).macs > manyMacs ? probes.slice(-1) : probes),
+    ...(options.input === undefined ? [] : givenInputs(options.input, model, layout)),
+  ];
+  const reference = interpretedOnce(model);
+  const progress = console.progress('interpret', inputs.length);
+  inputs.forEach(({ feeds }, at) => {
+    reference.run(feeds);
+    progress.update(at + 1);
+  });
+  progress.stop();
+  const results = await verifyArtifacts(artifacts, reference, inputs, options.threads);
+  const ok = results.every((result) => result.ok) && results.some((result) => result.skipped === undefined);
+  console.say(`reference: ${source}, interpreted in float64, ${inputs.length} inputs`);
+  console.say(
+    formatTable(
+      ['artefact', 'runtime', 'max abs error', 'max rel error', 'allowed', ''],
+      results.map((result) => [
+        result.artifact,
+        result.runtime,
+        result.maxAbsError === null ? '' : formatError(result.maxAbsError),
+        result.maxRelError === null ? '' : formatError(result.maxRelError),
+        formatError(result.tolerance),
+        result.skipped !== undefined ? `skipped: ${result.skipped}` : result.ok ? 'equal' : 'DIFFERENT',
+      ]),
+    ),
+  );
+  console.result({ ok, results });
+  if (!ok) {
+    const [worst] = results.filter((result) => !result.ok);
+    throw new CheckFailedError(
+      worst === undefined
+        ? 'no runtime that is present here takes these files'
+        : `${worst.artifact} in ${worst.runtime} differs by ${formatError(worst.maxRelError!)} of the largest output, ${formatError(worst.tolerance)} is allowed`,
+    );
+  }
+  console.say(paint('green', 'every artefact computes what the reference computes'));
+};
+
+/** `dgconv verify`: every artefact in every runtime against the interpreted reference. */
+export const addVerifyCommand = (program: Command): void => {
+  const command = program
+    .command('verify <files...>')
+    .description('compare files in every runtime with the interpreted reference')
+    .option(
+      '--reference <input>',
+      'run directory, checkpoint, LayersModel or ONNX file (default: the .onnx, else the .edge)',
+    )
+    .option('--input <file>', 'further inputs (.npy)')
+    .addOption(
+      new Option('--layout <layout>', 'dimension order of --input (default: as the first file declares)').choices([
+        'nchw',
+        'nhwc',
+      ]),
+    )
+    .option('--layers', 'name the first layer that differs')
+    .option('--data <spec>', "both models' top-1 accuracy and their agreement on a data set's test images")
+    .option('--seed <n>', 'of the random inputs', integer(0, 2 ** 32 - 1), 1)
+    .option('--threads <n>', 'threads of the runtimes', integer(1, 256), 1);
+  withSourceOptions(command);
+  withCommonOptions(command).action(verify);
+  withExamples(command, [
+    'dgconv verify build/demo/demo.onnx build/demo/demo.tflite build/demo/demo.edge --reference runs/demo',
+    'dgconv verify build/demo/demo.onnx build/demo/demo.edge',
+  ]);
+};

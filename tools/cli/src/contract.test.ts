@@ -1,0 +1,138 @@
+import test from 'ava';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createProgram } from './program.js';
+
+const bin = fileURLToPath(new URL('../../bin/dgconv.js', import.meta.url));
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the built command line. */
+const dgconv = (...args: string[]): Promise<Outcome> =>
+  new Promise((resolve) => {
+    const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const text = { stdout: '', stderr: '' };
+    for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', (chunk) => (text[stream] += chunk));
+    child.on('close', (code) => resolve({ code, ...text }));
+  });
+
+const folder = mkdtempSync(join(tmpdir(), 'dgconv-cli-'));
+test.after.always(() => rmSync(folder, { recursive: true, force: true }));
+const file = (name: string, contents: string | Uint8Array = ''): string => {
+  const path = join(folder, name);
+  writeFileSync(path, contents);
+  return path;
+};
+
+/** One sentence on stderr, nothing on stdout. */
+const refusal = test.macro(async (t, code: number, message: RegExp, ...args: string[]) => {
+  const outcome = await dgconv(...args);
+  t.is(outcome.code, code, outcome.stderr);
+  t.is(outcome.stdout, '');
+  t.regex(outcome.stderr, message);
+  t.notRegex(outcome.stderr, /\n\s+at /, 'no stack trace');
+});
+
+test('no command is a usage error', refusal, 2, /Usage: dgconv/);
+test('an unknown command is a usage error', refusal, 2, /unknown command 'tarin'/, 'tarin');
+test('an unknown flag is a usage error', refusal, 2, /unknown option '--fast'/, 'doctor', '--fast');
+test('an unknown model is a usage error', refusal, 2, /There is no such model/, 'inspect', '--model', 'resnet51');
+test('a model to train that the zoo lacks is a usage error', refusal, 2, /resnet51/, 'train', '--model', 'resnet51');
+test('an unknown format is a usage error', refusal, 2, /'caffe' is not one of onnx, tflite, edge/, 'compile', 'absent.pth', '--to', 'caffe'); // prettier-ignore
+test('an unknown target is a usage error', refusal, 2, /--target/, 'compile', 'absent.pth', '--target', 'vax');
+test('an unknown runtime is a usage error', refusal, 2, /--runtime/, 'run', 'absent.edge', '--input', 'x.npy', '--runtime', 'torch'); // prettier-ignore
+test('a runtime that does not take the format is a usage error', refusal, 2, /runs \.onnx files, not \.edge/, 'run', 'absent.edge', '--input', 'x.npy', '--runtime', 'ort'); // prettier-ignore
+test('an unknown suite is a usage error', refusal, 2, /--suite/, 'conformance', '--suite', 'torch');
+test('an extension that no runtime takes is a usage error', refusal, 2, /is no \.onnx, tflite, edge file/, 'run', 'model.h5', '--input', 'x.npy'); // prettier-ignore
+test('a budget of zero is a usage error', refusal, 2, /number above 0/, 'train', '--model', 'g_resnet_mnist', '--budget', 'b=0'); // prettier-ignore
+test('a budget of nothing known is a usage error', refusal, 2, /b\|zeta\|macs/, 'inspect', '--model', 'g_resnext50', '--budget', 'watts=3'); // prettier-ignore
+test('no epochs are a usage error', refusal, 2, /at least 1/, 'train', '--model', 'g_resnet_mnist', '--epochs', '0');
+test(
+  'zero best classes are a usage error',
+  refusal,
+  2,
+  /at least 1/,
+  'run',
+  'a.edge',
+  '--input',
+  'x.npy',
+  '--top',
+  '0',
+);
+test('inspecting a file and a zoo model at once is a usage error', refusal, 2, /either a FILE or --model/, 'inspect', 'a.edge', '--model', 'resnet50'); // prettier-ignore
+test('verifying only TFLite without a reference is a usage error', refusal, 2, /nothing to compare with/, 'verify', 'a.tflite'); // prettier-ignore
+test('an unknown data set is a usage error', refusal, 2, /imagenet/, 'data', 'get', 'imagenet');
+
+test('a missing file is named', refusal, 3, /absent\.edge/, 'run', 'absent.edge', '--input', 'x.npy');
+test('a missing checkpoint is named', refusal, 3, /absent\.pth/, 'compile', 'absent.pth', '--arch', 'g_resnext50', '--out', folder); // prettier-ignore
+test('a missing run directory is named', refusal, 3, /absent-run/, 'report', 'absent-run');
+test(
+  'a file that is no .edge model is rejected',
+  refusal,
+  3,
+  /noise\.edge/,
+  'inspect',
+  file('noise.edge', 'DGCEnoise'),
+);
+test('a file that is no ONNX model is rejected', refusal, 3, /noise\.onnx/, 'compile', file('noise.onnx', '\x07'), '--out', folder); // prettier-ignore
+
+test('a run directory without a model is rejected', async (t) => {
+  const run = join(folder, 'empty-run');
+  mkdirSync(run);
+  const outcome = await dgconv('compile', run, '--out', join(folder, 'empty-out'));
+  t.is(outcome.code, 3, outcome.stderr);
+  t.regex(outcome.stderr, /empty-run.*model\.safetensors/);
+  t.false(existsSync(join(folder, 'empty-out')));
+});
+
+test('an existing file is not overwritten without --force', async (t) => {
+  const out = join(folder, 'taken');
+  mkdirSync(out);
+  writeFileSync(join(out, 'demo.edge'), 'mine');
+  const outcome = await dgconv('compile', 'absent.pth', '--name', 'demo', '--out', out);
+  t.is(outcome.code, 2);
+  t.regex(outcome.stderr, /demo\.edge exists; give --force/);
+  t.deepEqual(readdirSync(out), ['demo.edge']);
+});
+
+const commands = createProgram().commands.map((command) => command.name());
+for (const command of commands)
+  test(`dgconv ${command} --help shows examples on stdout`, async (t) => {
+    const outcome = await dgconv(command, '--help');
+    t.is(outcome.code, 0);
+    t.regex(outcome.stdout, /^Examples:$/m);
+    t.regex(outcome.stdout, new RegExp(`\\$ dgconv ${command}`));
+    t.is(outcome.stderr, '');
+  });
+
+test('--help and --version are answered on stdout', async (t) => {
+  const [help, version] = await Promise.all([dgconv('--help'), dgconv('--version')]);
+  t.is(help.code, 0);
+  for (const command of commands) t.regex(help.stdout, new RegExp(`^  ${command}`, 'm'));
+  t.regex(help.stdout, /^Examples:$/m);
+  t.is(version.code, 0);
+  t.regex(version.stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('doctor says what is present, as one JSON document', async (t) => {
+  const outcome = await dgconv('doctor', '--json', '--quiet');
+  t.is(outcome.code, 0, outcome.stderr);
+  const { findings } = JSON.parse(outcome.stdout) as { findings: { kind: string; name: string; present: boolean }[] };
+  t.true(findings.some(({ kind, name, present }) => kind === 'backend' && name === 'cpu' && present));
+  t.is(outcome.stderr, '');
+});
+
+test('data list names the sets and where they come from', async (t) => {
+  const outcome = await dgconv('data', 'list', '--json', '--quiet');
+  t.is(outcome.code, 0);
+  const { dataSets } = JSON.parse(outcome.stdout) as { dataSets: { name: string; source: string }[] };
+  t.true(dataSets.some(({ name }) => name === 'mnist'));
+  t.true(dataSets.every(({ source }) => source.length > 0));
+});

@@ -1,0 +1,37 @@
+import { DgconvError, type ErrorCode } from '@dgconv/core';
+import { CommanderError } from 'commander';
+import { createProgram } from './program.js';
+
+const exitCodes: Readonly<Record<ErrorCode, number>> = {
+  usage: 2,
+  'invalid-input': 3,
+  unsupported: 3,
+  'check-failed': 1,
+};
+
+/** Says what went wrong on stderr and gives the exit code. */
+const report = (error: unknown): number => {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof DgconvError) {
+    process.stderr.write(`error: ${error.message}\n`);
+    return exitCodes[error.code];
+  }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  process.stderr.write(`error: this is a bug of ours, please report it: ${message}\n${stack ?? ''}\n`);
+  return 70;
+};
+
+const finish = (code: number): void => {
+  // Native runtimes may keep threads alive: end once stdout has taken everything.
+  process.stdout.write('', () => process.exit(code));
+};
+
+// A reader that closes early (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 70));
+
+createProgram()
+  .parseAsync(process.argv)
+  .then(
+    () => finish(0),
+    (error: unknown) => finish(report(error)),
+  );
