@@ -17,6 +17,7 @@ import { hardenGates } from './harden-gates.js';
 import { lowerGroups } from './lower-groups.js';
 import type { Pass } from './pass.js';
 import { recogniseGroups } from './recognise-groups.js';
+import { removeDeadChannels } from './remove-dead-channels.js';
 import { removeIdentities } from './remove-identities.js';
 import { separateShuffles } from './separate-shuffles.js';
 
@@ -31,8 +32,10 @@ export const sharedPasses: readonly Pass[] = [
   removeIdentities,
   // While masked kernels are dense: the scale moves with the connected pairs when they are compacted.
   foldBatchNorm,
-  // Where masks become groups; `macsAfter` counts after it.
+  // Where masks become groups.
   recogniseGroups,
+  // Once it is known who is connected with whom; `macsAfter` counts after it.
+  removeDeadChannels,
 ];
 
 /** Phases 4 to 7 for one format, tuned for a target. */
