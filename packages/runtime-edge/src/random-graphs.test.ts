@@ -1,4 +1,4 @@
-import { interpret } from '@dgconv/core';
+import { type Graph, interpret, mapSource } from '@dgconv/core';
 import test from 'ava';
 import { decodeEdge } from './edge-decode.js';
 import { encodeEdge } from './edge-encode.js';
@@ -80,5 +80,28 @@ test('a decoded network is the encoded one: its file is the same, its meaning to
     t.deepEqual(Buffer.from(encodeEdge(decoded)), Buffer.from(bytes));
     const feeds = random.feeds(1);
     t.deepEqual(interpret(decoded, feeds), interpret(random.model, feeds));
+  }
+});
+
+test('an operand whose first dimension is 1 is repeated along it, also where that dimension could be a batch', async (t) => {
+  const x = { name: 'x', shape: [3, 4] };
+  const node = { weights: {}, origin: [] };
+  const nodes = [
+    { ...node, id: 'mean', op: 'reduce', inputs: ['x'], attrs: { function: 'mean', axes: [0], keepDims: true } },
+    {
+      ...node,
+      id: 'y',
+      op: 'binary',
+      inputs: ['x', 'mean'],
+      attrs: { function: 'subtract', activation: { function: 'identity' } },
+    },
+  ] as const;
+  const outputs = [{ name: 'y', value: 'y' }];
+  const graph: Graph = { formatVersion: '1.0', nodes, inputs: [x], outputs, metadata: { name: 'centre' } };
+  for (const engine of testEngines) {
+    const session = await EdgeSession.load(encodeEdge({ graph, weights: mapSource(new Map()) }), { engine });
+    const { y } = session.run({ x: Float32Array.from([1, 2, 3, 4, 3, 2, 1, 0, 2, 8, 5, 5]) });
+    t.deepEqual([...y!], [-1, -2, 0, 1, 1, -2, -2, -3, 0, 4, 2, 2]);
+    session.dispose();
   }
 });

@@ -466,7 +466,8 @@ class Lowering {
       for (int32_t d = out.rank - 1; d >= 0; --d) {
         const int32_t from = d - (out.rank - outer);
         const int64_t size = from < 0 ? 1 : shape.dims[from];
-        strides[d] = size == 1 && !(d == 0 && batched && from == 0) ? 0 : stride;
+        const bool is_batch = d == 0 && from == 0 && batched && out.dims[0] == 1;
+        strides[d] = size == 1 && !is_batch ? 0 : stride;
         stride *= size;
       }
     };
