@@ -1,4 +1,5 @@
 import {
+  condensedForm,
   costOf,
   isIdentityPermutation,
   UsageError,
@@ -119,7 +120,7 @@ const inspect = async (file: string | undefined, options: InspectOptions): Promi
     const [channels, height, width] = options.inputShape ?? [];
     const size =
       channels === undefined ? {} : { inputChannels: channels, inputSize: [height!, width!] as [number, number] };
-    document = show(zooGraph(options.model!, size), undefined, options);
+    document = show(condensedForm(zooGraph(options.model!, size)), undefined, options);
   } else {
     const { graph, weights } = openSource(file, options);
     document = show(graph, weights, options);
