@@ -34,8 +34,10 @@ export class DgconvBackend extends MathBackendCPU {
 
   /** Floats of a tensor, to be read by a kernel of this backend during its call only. */
   floats({ dataId }: tfc.TensorInfo): Float32Array {
-    const data = this.data.get(dataId) as KernelOutput | { values: Float32Array };
-    return data instanceof KernelOutput ? data.array : data.values;
+    const data = this.data.get(dataId) as KernelOutput | { values: ArrayLike<number> };
+    if (data instanceof KernelOutput) return data.array;
+    // Some of tfjs's plain kernels leave their results in plain arrays.
+    return data.values instanceof Float32Array ? data.values : Float32Array.from(data.values);
   }
 
   /** A new float32 tensor for a kernel's result; contents undefined, to be written as a whole. */

@@ -71,9 +71,11 @@ const gated = fc
   })
   .map(({ gates, strides, padding, dilations, ...shape }) => {
     const channels = 2 ** gates.length;
-    const { groups, inputOrder, outputOrder, terms } = gateStructure(gates, channels, channels);
+    const { pairs, terms } = gateStructure(gates, channels, channels);
+    const { groups, inputOrder, outputOrder } = pairs;
     const attrs: GroupedConv2DAttrs = { strides, padding, dilations, groups, inputOrder, outputOrder };
-    const pairings = [null, ...terms.flatMap((term) => (term.on ? [] : term.partners))];
+    const partners = terms.flatMap((term) => (term.on ? [] : term.partners));
+    const pairings = [null, ...partners.map(({ inputGroups }) => inputGroups)];
     return { ...shape, groupIn: channels / groups, groupOut: channels / groups, attrs, pairings };
   })
   .filter(({ height, width, kernel, attrs }) => convOutputSize([height, width], kernel, attrs).every((n) => n > 0));

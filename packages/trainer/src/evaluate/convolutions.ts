@@ -57,8 +57,8 @@ function convolve(
           const values = slots['gates'] as tfc.Tensor1D;
           if (gates === 'learn') return dgConv2d(x, kernel, values, options);
           const { channelsIn, channelsOut } = connectivity;
-          const { groups, inputOrder, outputOrder } = gateStructure(values.dataSync(), channelsOut, channelsIn);
-          const pairs = { groups, channelsIn, inputOrder, outputOrder, inputGroups: null };
+          const { pairs } = gateStructure(values.dataSync(), channelsOut, channelsIn);
+          const { groups, inputOrder, outputOrder } = pairs;
           return groupedConv2d(x, compactKernel(kernel, pairs), { ...geometry, groups, inputOrder, outputOrder });
         }
         case 'flgc':

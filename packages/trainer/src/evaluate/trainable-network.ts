@@ -40,6 +40,7 @@ export class TrainableNetwork {
   readonly graph: Graph;
   readonly parameters: readonly Parameter[];
   readonly #slots = new Map<string, Readonly<Record<string, Parameter>>>();
+  readonly #tensors = new Map<string, SlotTensors>();
 
   /** @throws {InvalidInputError} if a weight is missing or has another shape than its slot. */
   constructor({ graph, weights }: Model) {
@@ -74,6 +75,10 @@ export class TrainableNetwork {
         slots[slot] = parameter;
       }
       this.#slots.set(node.id, slots);
+      this.#tensors.set(
+        node.id,
+        Object.fromEntries(Object.entries(slots).map(([slot, { variable }]) => [slot, variable])),
+      );
       const stored = Object.entries(slots).map(([slot, { name }]) => [slot, storedWeight(name)]);
       return { ...node, weights: Object.fromEntries(stored) as never };
     });
@@ -90,9 +95,7 @@ export class TrainableNetwork {
 
   /** The network's outputs by name; call it inside `tf.tidy`. @see evaluateGraph */
   evaluate(feeds: Readonly<Record<string, tfc.Tensor>>, mode: EvaluationMode): Record<string, tfc.Tensor> {
-    const slotsOf = ({ id }: Node): SlotTensors =>
-      Object.fromEntries(Object.entries(this.#slots.get(id)!).map(([slot, { variable }]) => [slot, variable]));
-    return evaluateGraph(this.graph, slotsOf, feeds, mode);
+    return evaluateGraph(this.graph, ({ id }) => this.#tensors.get(id)!, feeds, mode);
   }
 
   /** The network with the weights that it has now. */

@@ -52,47 +52,54 @@ tf.registerGradient({
   }),
 });
 
-/** Calls `visit` with the index of each pair in the dense and in the compact kernel of one tap. */
-function forEachPair(
-  channelsOut: number,
-  { groups, channelsIn, inputOrder, outputOrder, inputGroups }: CompactKernelAttrs,
-  visit: (dense: number, compact: number) => void,
-): void {
+const pairIndices = new WeakMap<CompactKernelAttrs, Int32Array>();
+
+/** Place in a dense tap `[I, O]` of each value of a compact tap `[I/G, O]`; kept for as long as the attributes are. */
+function pairIndex(attrs: CompactKernelAttrs, channelsOut: number): Int32Array {
+  const known = pairIndices.get(attrs);
+  if (known?.length === (attrs.channelsIn / attrs.groups) * channelsOut) return known;
+  const { groups, channelsIn, inputOrder, outputOrder, inputGroups } = attrs;
   const groupIn = channelsIn / groups;
   const groupOut = channelsOut / groups;
+  const index = new Int32Array(groupIn * channelsOut);
   for (let position = 0; position < channelsOut; position++) {
     const group = Math.floor(position / groupOut);
     const first = (inputGroups ? inputGroups[group]! : group) * groupIn;
     const output = outputOrder ? outputOrder[position]! : position;
     for (let i = 0; i < groupIn; i++) {
       const input = inputOrder ? inputOrder[first + i]! : first + i;
-      visit(input * channelsOut + output, i * channelsOut + position);
+      index[i * channelsOut + position] = input * channelsOut + output;
     }
   }
+  pairIndices.set(attrs, index);
+  return index;
 }
 
 registerPlainKernel<{ kernel: tfc.TensorInfo }, CompactKernelAttrs>(CompactKernel, (inputs, attrs, { read, write }) => {
   const dense = read(inputs.kernel);
   const [height, width, channelsIn, channelsOut] = inputs.kernel.shape as [number, number, number, number];
-  const shape = [height, width, channelsIn / attrs.groups, channelsOut];
+  const index = pairIndex(attrs, channelsOut);
   const compact = new Float32Array(dense.length / attrs.groups);
   const denseTap = channelsIn * channelsOut;
-  const compactTap = denseTap / attrs.groups;
-  forEachPair(channelsOut, attrs, (from, to) => {
-    for (let tap = 0; tap < height * width; tap++) compact[tap * compactTap + to] = dense[tap * denseTap + from]!;
-  });
-  return write(compact, shape);
+  for (let tap = 0; tap < height * width; tap++) {
+    const from = tap * denseTap;
+    const to = tap * index.length;
+    for (let k = 0; k < index.length; k++) compact[to + k] = dense[from + index[k]!]!;
+  }
+  return write(compact, [height, width, channelsIn / attrs.groups, channelsOut]);
 });
 
 registerPlainKernel<{ compact: tfc.TensorInfo }, CompactKernelAttrs>(ExpandKernel, (inputs, attrs, { read, write }) => {
   const compact = read(inputs.compact);
   const [height, width, , channelsOut] = inputs.compact.shape as [number, number, number, number];
+  const index = pairIndex(attrs, channelsOut);
   const dense = new Float32Array(compact.length * attrs.groups);
   const denseTap = attrs.channelsIn * channelsOut;
-  const compactTap = denseTap / attrs.groups;
-  forEachPair(channelsOut, attrs, (to, from) => {
-    for (let tap = 0; tap < height * width; tap++) dense[tap * denseTap + to] = compact[tap * compactTap + from]!;
-  });
+  for (let tap = 0; tap < height * width; tap++) {
+    const from = tap * index.length;
+    const to = tap * denseTap;
+    for (let k = 0; k < index.length; k++) dense[to + index[k]!] = compact[from + k]!;
+  }
   return write(dense, [height, width, attrs.channelsIn, channelsOut]);
 });
 
@@ -103,18 +110,27 @@ registerPlainKernel<{ left: tfc.TensorInfo; right: tfc.TensorInfo }, GateSumsAtt
     const right = read(inputs.right);
     const [height, width, groupIn, channelsOut] = inputs.left.shape as [number, number, number, number];
     const groupOut = channelsOut / groups;
-    const sums = new Float64Array(inputDigits.length + 1);
+    // Products summed over the groups first: digits are the same in every group.
+    const products = new Float64Array(groupIn * groupOut);
     for (let row = 0; row < height * width * groupIn; row++) {
-      const i = row % groupIn;
-      for (let position = 0; position < channelsOut; position++) {
-        const value = left[row * channelsOut + position]! * right[row * channelsOut + position]!;
-        const o = position % groupOut;
-        for (let digit = 0; digit < inputDigits.length; digit++) {
-          if (inputDigits[digit]![i] !== outputDigits[digit]![o]) sums[digit]! += value;
-        }
-        sums[inputDigits.length]! += value;
+      const first = (row % groupIn) * groupOut;
+      for (let group = 0; group < groups; group++) {
+        const at = row * channelsOut + group * groupOut;
+        for (let o = 0; o < groupOut; o++) products[first + o]! += left[at + o]! * right[at + o]!;
       }
     }
-    return write(Float32Array.from(sums), [sums.length]);
+    const sums = new Float32Array(inputDigits.length + 1);
+    for (let digit = 0; digit <= inputDigits.length; digit++) {
+      const ofInput = inputDigits[digit];
+      const ofOutput = outputDigits[digit];
+      let sum = 0;
+      for (let i = 0; i < groupIn; i++) {
+        for (let o = 0; o < groupOut; o++) {
+          if (!ofInput || ofInput[i] !== ofOutput![o]) sum += products[i * groupOut + o]!;
+        }
+      }
+      sums[digit] = sum;
+    }
+    return write(sums, [sums.length]);
   },
 );

@@ -25,9 +25,9 @@ export function dgConv2d(
 ): tfc.Tensor4D {
   const geometry = convGeometry(x, kernel, options);
   const [, , channelsIn, channelsOut] = kernel.shape;
-  const { groups, inputOrder, outputOrder, terms } = gateStructure(gates.dataSync(), channelsOut, channelsIn);
+  const { pairs, terms } = gateStructure(gates.dataSync(), channelsOut, channelsIn);
+  const { groups, inputOrder, outputOrder } = pairs;
   const conv: GroupedConv2DAttrs = { ...geometry, groups, inputOrder, outputOrder };
-  const pairs: CompactKernelAttrs = { groups, channelsIn, inputOrder, outputOrder, inputGroups: null };
   const op = tf.customGrad((...args) => {
     // With customGrad's types the arguments are tensors and, last, the function that saves them for the gradient.
     const [inputs, weights, , save] = args as unknown as [tfc.Tensor4D, tfc.Tensor4D, tfc.Tensor1D, tfc.GradSaveFunc];
@@ -40,15 +40,15 @@ export function dgConv2d(
       const [filterGradient, ...partnerGradients] = groupedConv2dFilterGradients(savedX, gradient, {
         ...conv,
         filterShape: savedFilter.shape,
-        pairings: [null, ...partners],
+        pairings: [null, ...partners.map(({ inputGroups }) => inputGroups)],
       }) as [tfc.Tensor4D, ...tfc.Tensor4D[]];
-      const gradientOf = new Map(partners.map((inputGroups, place) => [inputGroups, partnerGradients[place]!]));
+      const gradientOf = new Map(partners.map((partner, place) => [partner, partnerGradients[place]!]));
       return [
         groupedConv2dInputGradient(gradient, savedFilter, { ...conv, inputShape: savedX.shape }),
         expandKernel(filterGradient, pairs),
-        gateGradient(terms, groups, filterGradient, savedFilter, (inputGroups) => ({
-          left: gradientOf.get(inputGroups)!,
-          right: compactKernel(savedKernel, { ...pairs, inputGroups }),
+        gateGradient(terms, groups, filterGradient, savedFilter, (partner) => ({
+          left: gradientOf.get(partner)!,
+          right: compactKernel(savedKernel, partner),
         })),
       ];
     };
@@ -63,7 +63,7 @@ function gateGradient(
   groups: number,
   ownLeft: tfc.Tensor4D,
   ownRight: tfc.Tensor4D,
-  partnerProduct: (inputGroups: readonly number[]) => { left: tfc.Tensor4D; right: tfc.Tensor4D },
+  partnerProduct: (partner: CompactKernelAttrs) => { left: tfc.Tensor4D; right: tfc.Tensor4D },
 ): tfc.Tensor1D {
   if (terms.length === 0) return tf.zeros([0]);
   const merged = terms.filter((term) => term.on);
@@ -75,8 +75,8 @@ function gateGradient(
   let mergedSoFar = 0;
   const sums = terms.map((term) => {
     if (term.on) return tf.slice1d(own, mergedSoFar++, 1);
-    const partners = term.partners.map((inputGroups) => {
-      const { left, right } = partnerProduct(inputGroups);
+    const partners = term.partners.map((partner) => {
+      const { left, right } = partnerProduct(partner);
       return gateSums(left, right, { groups, inputDigits: [], outputDigits: [] });
     });
     return partners.length === 1 ? partners[0]! : tf.addN(partners);

@@ -1,18 +1,18 @@
+import type { CompactKernelAttrs } from './compact-kernel.js';
 import { type GateFactor, groupingFromGates, hardFactors, isIdentityPermutation } from '@dgconv/core';
 
 /** One gate's pairs: which compact products make up `∂L/∂g` (the J - I factor at its place). */
 export type GateTerm =
-  /** Off: products between each output group and its partner input groups, one `[G]` list a partner. */
-  | { readonly on: false; readonly partners: readonly (readonly number[])[] }
+  /** Off: products between each output group and its partner input groups. */
+  | { readonly on: false; readonly partners: readonly CompactKernelAttrs[] }
   /** On: pairs inside the groups whose digits differ; `[I/G]` and `[O/G]`, the same in every group. */
   | { readonly on: true; readonly inputDigits: readonly number[]; readonly outputDigits: readonly number[] };
 
 /** What hard gates say about a convolution, ready for the grouped kernels. */
 export interface GateStructure {
-  readonly groups: number;
-  /** Channels by position, groups contiguous; null where that is the identity. */
-  readonly inputOrder: readonly number[] | null;
-  readonly outputOrder: readonly number[] | null;
+  /** The connected pairs; orders are null where they are the identity. */
+  readonly pairs: CompactKernelAttrs;
+  /** One a gate. */
   readonly terms: readonly GateTerm[];
 }
 
@@ -51,6 +51,13 @@ function build(
   const identity = (channels: number) => Array.from({ length: channels }, (_, channel) => channel);
   const inputOrder = grouping.kind === 'equal' ? grouping.inputOrder : identity(channelsIn);
   const outputOrder = grouping.kind === 'equal' ? grouping.outputOrder : identity(channelsOut);
+  const pairs: CompactKernelAttrs = {
+    groups,
+    channelsIn,
+    inputOrder: isIdentityPermutation(inputOrder) ? null : inputOrder,
+    outputOrder: isIdentityPermutation(outputOrder) ? null : outputOrder,
+    inputGroups: null,
+  };
   const terms = factors.map(({ size, isMerge }, gate): GateTerm => {
     if (isMerge) {
       const outer = factors.slice(0, gate + 1).reduce((product, factor) => product * factor.size, 1);
@@ -62,18 +69,14 @@ function build(
     const weight = factors
       .slice(gate + 1)
       .reduce((product, inner) => (inner.isMerge ? product : product * inner.size), 1);
-    const partners = Array.from({ length: size - 1 }, (_, index) =>
-      Array.from({ length: groups }, (_unused, group) => {
+    const partners = Array.from({ length: size - 1 }, (_, index) => {
+      const inputGroups = Array.from({ length: groups }, (_unused, group) => {
         const digit = Math.floor(group / weight) % size;
         return group + (((digit + index + 1) % size) - digit) * weight;
-      }),
-    );
+      });
+      return { ...pairs, inputGroups };
+    });
     return { on: false, partners };
   });
-  return {
-    groups,
-    inputOrder: isIdentityPermutation(inputOrder) ? null : inputOrder,
-    outputOrder: isIdentityPermutation(outputOrder) ? null : outputOrder,
-    terms,
-  };
+  return { pairs, terms };
 }
