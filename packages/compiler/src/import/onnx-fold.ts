@@ -12,7 +12,18 @@ import {
 import { isFloatType } from './onnx-tensor.js';
 
 /** Numbers that folding may make at once. */
-const largestResult = 2 ** 24;
+const largestResult = 2 ** 22;
+
+/** Operators that only look at a constant in another way, however large it is. */
+const views: ReadonlySet<string> = new Set([
+  'Identity',
+  'Reshape',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Transpose',
+  'Cast',
+]);
 
 /** One operator on constants. */
 type Fold = (context: OnnxNodeContext, inputs: readonly Constant[]) => Constant | readonly Constant[];
@@ -28,6 +39,9 @@ export function foldConstants(context: OnnxNodeContext): readonly Operand[] | nu
   if (fold === undefined) return null;
   const inputs = context.inputs.filter((input) => input !== null);
   if (!inputs.every((input): input is Constant => input.kind === 'constant')) return null;
+  // Arithmetic on large weights is left to the network.
+  const isLarge = inputs.some(({ shape, isFloat }) => isFloat && elementCount(shape) > largestResult);
+  if (isLarge && !views.has(operator)) return null;
   const result = fold(context, inputs);
   return Array.isArray(result) ? (result as readonly Constant[]) : [result as Constant];
 }

@@ -44,12 +44,20 @@ export type Operand = Constant | Dynamic;
 /** An order of the axes of a {@link Dynamic}. */
 export type Form = 'given' | 'last';
 
-/** A value as a function of another one, from which composite activations are recognised. */
+/** A value as a function of another one, from which operators that exporters take apart are recognised. */
 export type Note =
   | { readonly kind: 'plus'; readonly of: Dynamic; readonly constant: number }
   | { readonly kind: 'clip-plus'; readonly of: Dynamic; readonly constant: number; readonly max: number }
   | { readonly kind: 'hard-sigmoid'; readonly of: Dynamic; readonly alpha: number; readonly beta: number }
-  | { readonly kind: 'sigmoid' | 'clip-product'; readonly of: Dynamic };
+  | { readonly kind: 'sigmoid' | 'clip-product'; readonly of: Dynamic }
+  /** Channels as several axes, and those axes in another order: two thirds of a channel shuffle. */
+  | { readonly kind: 'split-channels'; readonly of: Dynamic; readonly digits: Shape }
+  | {
+      readonly kind: 'permuted-channels';
+      readonly of: Dynamic;
+      readonly digits: Shape;
+      readonly axes: readonly number[];
+    };
 
 /** Elements of a value that the network computes; larger ones would not run on a CPU. */
 export const largestValue = 2 ** 28;

@@ -3,7 +3,7 @@ import type { OnnxAttribute, OnnxNode } from './onnx-file.js';
 import type { Constant, Dynamic, Form, NewNode, OnnxGraphBuilder, Operand } from './onnx-graph.js';
 
 /** Shape arithmetic beyond this many numbers is no shape arithmetic. */
-const largestFold = 2 ** 24;
+const largestFold = 2 ** 22;
 
 /** What an importer of one operator gives: one output, or all of them in order. */
 export type OnnxOp = (node: OnnxNodeContext) => Operand | readonly Operand[];

@@ -150,6 +150,21 @@ test('activations written as several operators are recognised', (t) => {
   }
 });
 
+test('a channel shuffle written as reshape, transpose, reshape is recognised', (t) => {
+  const nodes = [
+    node('Reshape', ['x', 'split'], ['s']),
+    node('Transpose', ['s'], ['t'], [ints('perm', [0, 2, 1, 3, 4])]),
+    node('Reshape', ['t', 'merged'], ['y']),
+  ];
+  const initializers = [integers('split', [0, 2, 3, 1, 2]), integers('merged', [1, -1, 1, 2])];
+  const model = importOnnx(encode({ input: [1, 6, 1, 2], nodes, initializers }));
+  t.deepEqual(
+    model.graph.nodes.map((found) => found.op === 'take' && found.attrs),
+    [{ axis: 3, indices: [0, 3, 1, 4, 2, 5] }],
+  );
+  t.deepEqual(run(model, [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15]), [0, 3, 1, 4, 2, 5, 10, 13, 11, 14, 12, 15]);
+});
+
 test('16-bit floats are widened', (t) => {
   for (const [dataType, bits] of [
     [TensorProto.DataType.FLOAT16, [0x3c00, 0xc000, 0x0001, 0x7bff]],

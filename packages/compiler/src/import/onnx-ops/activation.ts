@@ -120,6 +120,7 @@ export function PRelu(context: OnnxNodeContext): Dynamic {
     return binary(context, 'add', activate(context, x, { function: 'relu' }, 'positive'), scaled);
   }
   const channels = x.shape[axis]!;
+  if (channels > 2 ** 20) context.refuse(`${channels} channels are too many`);
   const flat = reshapeWeight(slope.weight, [count]);
   const weight = count === channels ? flat : takeWeight(flat, 0, new Array<number>(channels).fill(0), count);
   const form = axis === 1 && rank > 2 ? 'last' : 'given';

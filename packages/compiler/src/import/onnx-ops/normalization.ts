@@ -54,7 +54,7 @@ export function InstanceNormalization(context: OnnxNodeContext): Dynamic {
 export function LRN(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
   const channels = channelsOf(context, x);
-  if (x.shape.length !== 4) context.refuse('only images are supported');
+  if (x.shape.length !== 4 || channels > 4096) context.refuse('only images of at most 4096 channels are supported');
   const size = context.int('size', 1);
   const factor = context.float('alpha', 1e-4) / size;
   const band = new Float32Array(channels * channels);

@@ -1,4 +1,4 @@
-import { elementCount, type Shape } from '@dgconv/core';
+import { digitPermutation, elementCount, type Shape } from '@dgconv/core';
 import { axisIn, type Dynamic, type Form, inForm, isIdentity, type Operand, toGiven, toLast } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
 
@@ -29,7 +29,33 @@ export function requestedShape(context: OnnxNodeContext, from: Shape, request: r
 export function Reshape(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
   const request = context.list('shape', 1) ?? context.refuse('it has no shape');
-  return reshaped(context, x, requestedShape(context, x.shape, request));
+  const shape = requestedShape(context, x.shape, request);
+  const { note } = x;
+  if (note?.kind === 'permuted-channels' && shape.join() === note.of.shape.join()) {
+    const indices = digitPermutation({ shape: note.digits, axes: note.axes });
+    const inputs = [context.builder.in('last', note.of)];
+    const attrs = { axis: shape.length - 1, indices };
+    return context.result('last', context.add({ op: 'take', inputs, attrs, weights: {} }));
+  }
+  const result = reshaped(context, x, shape);
+  const digits = channelDigits(x.shape, shape);
+  return digits === null ? result : { ...result, note: { kind: 'split-channels', of: x, digits } };
+}
+
+/** The axes that a reshape makes of the channels, if it leaves everything else alone. */
+function channelDigits(from: Shape, to: Shape): Shape | null {
+  const count = to.length - from.length + 1;
+  if (from.length < 3 || count < 2 || from[0] !== to[0]) return null;
+  const rest = to.slice(1 + count);
+  const digits = to.slice(1, 1 + count);
+  return rest.join() === from.slice(2).join() && elementCount(digits) === from[1] ? digits : null;
+}
+
+/** The order of the channels' axes that a transpose makes, if it moves nothing else. */
+function channelAxes(permutation: readonly number[], digits: Shape): number[] | null {
+  const isMoved = (axis: number, place: number): boolean => axis !== place;
+  const outside = permutation.filter((axis, place) => isMoved(axis, place) && (place === 0 || place > digits.length));
+  return outside.length === 0 ? permutation.slice(1, 1 + digits.length).map((axis) => axis - 1) : null;
 }
 
 export function Flatten(context: OnnxNodeContext): Dynamic {
@@ -89,11 +115,15 @@ export function Transpose(context: OnnxNodeContext): Dynamic {
   if (rank > 2 && x.last !== null && isSame(toLast(rank))) return { kind: 'dynamic', shape, given: x.last, last: null };
   if (rank > 2 && x.given !== null && isSame(toGiven(rank)))
     return { kind: 'dynamic', shape, given: null, last: x.given };
+  const axes = x.note?.kind === 'split-channels' ? channelAxes(permutation, x.note.digits) : null;
   const form = context.builder.preferredForm([x]);
   // Axis `a` of the result is ONNX axis `permutation[a]` of x, wherever the form has put that.
   const places = permutation.map((axis) => (rank < 3 ? axis : axisIn(form, rank, axis)));
   const inputs = [context.builder.in(form, x)];
-  return context.result('given', context.add({ op: 'transpose', inputs, attrs: { permutation: places }, weights: {} }));
+  const id = context.add({ op: 'transpose', inputs, attrs: { permutation: places }, weights: {} });
+  const result = context.result('given', id);
+  if (axes === null || x.note?.kind !== 'split-channels') return result;
+  return { ...result, note: { kind: 'permuted-channels', of: x.note.of, digits: x.note.digits, axes } };
 }
 
 export function Concat(context: OnnxNodeContext): Dynamic {
@@ -287,6 +317,9 @@ export function Tile(context: OnnxNodeContext): Dynamic {
   return repeated(context, x, repeats);
 }
 
+/** Longest axis that repeats something: index lists are no place for more. */
+const largestAxis = 2 ** 22;
+
 /** x beside itself, so many times along each axis. */
 function repeated(context: OnnxNodeContext, x: Dynamic, repeats: readonly number[]): Dynamic {
   const form = context.builder.preferredForm([x]);
@@ -296,6 +329,7 @@ function repeated(context: OnnxNodeContext, x: Dynamic, repeats: readonly number
     if (count === 1) return;
     const place = rank < 3 ? axis : axisIn(form, rank, axis);
     const size = x.shape[axis]!;
+    if (size * count > largestAxis) context.refuse(`axis ${axis} would have ${size * count} entries`);
     const indices = Array.from({ length: size * count }, (_, index) => index % size);
     id = context.add({ op: 'take', inputs: [id], attrs: { axis: place, indices }, weights: {} }, `repeat${axis}`);
   });
