@@ -24,7 +24,11 @@ else {
   const addon = join(folder, 'dgconv_edge.node');
   const { include_dir: nodeHeaders } = createRequire(import.meta.url)('node-api-headers');
   const flags = ['-fPIC', '-pthread', '-DDGC_BUILD_SHARED'];
-  const units = translationUnits(arch, ['native/bindings/c_api.cc', 'native/bindings/node_addon.cc'], flags);
+  const units = translationUnits(
+    arch,
+    ['native/bindings/c_api.cc', 'native/bindings/node_addon.cc', 'native/test/fma_peak.cc'],
+    flags,
+  );
   for (const unit of units) if (unit.source.endsWith('node_addon.cc')) unit.flags.push(`-I${nodeHeaders}`);
   const link =
     process.platform === 'darwin'

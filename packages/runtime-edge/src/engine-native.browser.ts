@@ -9,3 +9,8 @@ export function nativeEngine(): Engine | null {
 export function nativeInstructionSets(): string[] {
   return [];
 }
+
+/** Not measurable without an addon. */
+export function measurePeakGflops(): number | null {
+  return null;
+}

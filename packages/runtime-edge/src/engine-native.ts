@@ -19,6 +19,7 @@ interface Addon {
   profile(handle: Handle, isOn: number): void;
   stepTimes(handle: Handle): number[];
   isas(): string;
+  peak(isa: string): number;
 }
 
 let cached: Addon | null | undefined;
@@ -41,6 +42,15 @@ const addon = (): Addon | null => (cached === undefined ? (cached = findAddon())
 /** Instruction sets that the native engine can use here, best first; empty without it. */
 export function nativeInstructionSets(): string[] {
   return addon()?.isas().split(', ') ?? [];
+}
+
+/**
+ * Peak of one core in GFLOP/s: a loop of multiply-adds in registers with an instruction set's widest vectors, about 20 ms.
+ * Null without the native engine.
+ * @param isa - empty: the best there is.
+ */
+export function measurePeakGflops(isa = ''): number | null {
+  return addon()?.peak(isa) || null;
 }
 
 /** The engine in the Node addon, or null where there is none. */

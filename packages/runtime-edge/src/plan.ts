@@ -34,3 +34,12 @@ export interface EdgePlan {
 export function planOf(json: string): EdgePlan {
   return JSON.parse(json) as EdgePlan;
 }
+
+/** How long a step of the plan took. */
+export interface StepTime {
+  /** Id of the graph's node. */
+  readonly id: string;
+  readonly op: string;
+  readonly kernel: string;
+  readonly ms: number;
+}

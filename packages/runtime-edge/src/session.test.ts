@@ -151,7 +151,10 @@ for (const engine of testEngines) {
       ['relu activation', 'y binary', 'pool reduce'],
     );
     t.true(steps.every(({ kernel }) => /^dgc_f32_\w+_ukernel_\w+__\w+$/.test(kernel)));
-    t.is(session.profile({ x: feed(1) }).length, steps.length);
+    t.deepEqual(
+      session.profile({ x: feed(1) }).map(({ id, ms }) => [id, ms >= 0]),
+      steps.map(({ node }) => [node, true]),
+    );
     session.dispose();
   });
 }

@@ -2,7 +2,7 @@ import { InvalidInputError, UsageError } from '@dgconv/core';
 import type { Engine, EngineOptions, EngineSession, EngineTensor } from './engine.js';
 import { nativeEngine } from './engine-native.js';
 import { wasmEngine, type WasmVariant } from './engine-wasm.js';
-import { type EdgePlan, planOf } from './plan.js';
+import { type EdgePlan, planOf, type StepTime } from './plan.js';
 
 /** A tensor at the border of a network. */
 export interface TensorInfo {
@@ -141,16 +141,22 @@ export class EdgeSession {
   }
 
   /**
-   * Runs once and gives the nanoseconds of each step, in the order of `plan().steps`.
+   * Runs once and gives the time of each step, in the order of `plan().steps`.
    * @throws {InvalidInputError} as {@link run} does.
    */
-  profile(feeds: Tensors, outputs: Tensors = {}): number[] {
+  profile(feeds: Tensors, outputs: Tensors = {}): StepTime[] {
     const session = this.#alive();
     const call = this.#bind(feeds, outputs);
     session.profile(true);
     try {
       session.run(call.batch, call.inputs, call.outputs);
-      return session.stepTimes();
+      const times = session.stepTimes();
+      return this.plan().steps.map(({ node, op, kernel }, index) => ({
+        id: node,
+        op,
+        kernel,
+        ms: times[index]! / 1e6,
+      }));
     } finally {
       session.profile(false);
     }

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "include/dgconv_edge.h"
 #include "native/plan/select.h"
+#include "native/test/fma_peak.h"
 
 namespace {
 
@@ -300,12 +302,32 @@ napi_value isas(napi_env env, napi_callback_info) {
   return text;
 }
 
+// peak(isa) → GFLOP/s of multiply-adds in registers, the best of some short runs; 0 without such kernels
+napi_value peak(napi_env env, napi_callback_info info) {
+  napi_value argv[1], result;
+  char isa[32] = "";
+  if (arguments(env, info, argv)) napi_get_value_string_utf8(env, argv[0], isa, sizeof(isa), nullptr);
+  const dgc::KernelTable* kernels = dgc::edge::find_kernels(isa);
+  double best = 0;
+  for (int repeat = 0; kernels != nullptr && repeat < 8; ++repeat) {
+    timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    const double operations = dgc_test::fma_peak(kernels->vector_floats, 500000);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    const double nanoseconds = double(end.tv_sec - begin.tv_sec) * 1e9 + double(end.tv_nsec - begin.tv_nsec);
+    if (nanoseconds > 0 && operations / nanoseconds > best) best = operations / nanoseconds;
+  }
+  napi_create_double(env, best, &result);
+  return result;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   const struct {
     const char* name;
     napi_callback function;
   } functions[] = {{"load", load},       {"describe", describe}, {"run", run_now},          {"runAsync", run_async},
-                   {"dispose", dispose}, {"profile", profile},   {"stepTimes", step_times}, {"isas", isas}};
+                   {"dispose", dispose}, {"profile", profile},   {"stepTimes", step_times}, {"isas", isas},
+                   {"peak", peak}};
   for (const auto& entry : functions) {
     napi_value function;
     napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);
