@@ -101,6 +101,7 @@ export class OnnxGraphBuilder {
   readonly #computed = new Map<string, { shape: Shape; values: Float32Array }>();
 
   readonly #taken: Set<string>;
+  readonly #lastNumber = new Map<string, number>();
 
   constructor(
     /** The tensors of the file. */
@@ -119,8 +120,7 @@ export class OnnxGraphBuilder {
 
   /** Adds a node under the id, or a variant of it if that is taken, and returns its id. @throws {InvalidInputError} if shapes do not fit. */
   add(id: string, origin: string, node: NewNode): string {
-    let unique = id;
-    for (let count = 2; this.#shapes.has(unique); count++) unique = `${id}.${count}`;
+    const unique = this.#uniqueName(id, this.#shapes);
     const complete = { ...node, id: unique, origin: [origin] } as Node;
     const inputs = node.inputs.map((name) => this.shape(name));
     const shape = nodeShape(complete, { inputs, single: inputs, batch: 1 });
@@ -131,6 +131,17 @@ export class OnnxGraphBuilder {
     }
     this.#nodes.push(complete);
     this.#shapes.set(unique, shape);
+    return unique;
+  }
+
+  /** The name, or with the next number behind it if it is taken. */
+  #uniqueName(name: string, taken: { has(name: string): boolean }): string {
+    let unique = name;
+    while (taken.has(unique)) {
+      const count = (this.#lastNumber.get(name) ?? 1) + 1;
+      this.#lastNumber.set(name, count);
+      unique = `${name}.${count}`;
+    }
     return unique;
   }
 
@@ -177,8 +188,7 @@ export class OnnxGraphBuilder {
 
   /** A new tensor of the weight source. */
   store(name: string, shape: Shape, values: Float32Array): Weight {
-    let unique = name;
-    for (let count = 2; this.#taken.has(unique); count++) unique = `${name}.${count}`;
+    const unique = this.#uniqueName(name, this.#taken);
     this.#taken.add(unique);
     this.#computed.set(unique, { shape, values });
     return storedWeight(unique);

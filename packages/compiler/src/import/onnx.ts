@@ -51,9 +51,10 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
   if (graph.inputs.every(({ name }) => values.has(name))) {
     throw new UnsupportedError('the model has no inputs: there is nothing to run');
   }
+  const readers = readersOf(graph.nodes);
   for (const input of graph.inputs) {
     if (values.has(input.name)) continue;
-    const form = inputForm(input, graph.nodes);
+    const form = inputForm(input, readers.get(input.name) ?? []);
     isChannelsLast ||= form === 'given' && input.dimensions?.length === 4;
     const shape = inputShape(input, form, options);
     if (elementCount(shape) > largestValue) {
@@ -77,6 +78,18 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     ...(producer === '' ? {} : { producer }),
   };
   return { graph: builder.finish(outputs, metadata), weights: builder.source() };
+}
+
+function readersOf(nodes: readonly OnnxNode[]): ReadonlyMap<string, readonly OnnxNode[]> {
+  const readers = new Map<string, OnnxNode[]>();
+  for (const node of nodes) {
+    for (const name of node.inputs) {
+      const found = readers.get(name);
+      if (found === undefined) readers.set(name, [node]);
+      else found.push(node);
+    }
+  }
+  return readers;
 }
 
 const noExternalData: ExternalReader = ({ location }) => {
@@ -117,9 +130,8 @@ function initializer(tensor: OnnxTensor, file: WeightSource): Constant {
  * How a graph input's four dimensions are to be read: as NCHW, unless every reader transposes them to NCHW first, or they are a
  * square image with 1 or 3 channels behind.
  */
-function inputForm(input: OnnxValue, nodes: readonly OnnxNode[]): Form {
+function inputForm(input: OnnxValue, readers: readonly OnnxNode[]): Form {
   if (input.dimensions?.length !== 4) return 'given';
-  const readers = nodes.filter((node) => node.inputs.includes(input.name));
   const isTransposed = (node: OnnxNode): boolean =>
     node.operator === 'Transpose' && node.attributes.get('perm')?.ints.join() === '0,3,1,2';
   if (readers.length > 0 && readers.every(isTransposed)) return 'given';
