@@ -361,6 +361,57 @@ function checkGradients(network: TrainableNetwork, model: Model, feeds: Feeds, b
   return Math.abs(actual - expected) / scale;
 }
 
+/** The same in the weights that follow gradients exactly: on a grid of 2⁻⁸, so that a step of 2⁻¹⁶ is exact in float32. */
+function checkWeightGradients(model: Model, feeds: Feeds, batch: number, r: RandomSource): number {
+  const stored = new TrainableNetwork(model);
+  const { graph, weights } = stored.toModel();
+  stored.dispose();
+  const base = new Map(
+    weights.names.map((name): [string, StoredTensor] => {
+      const values = weights.read(name).map((value) => Math.round(value * 256) / 256);
+      return [name, { shape: weights.shape(name), values }];
+    }),
+  );
+  const network = new TrainableNetwork({ graph, weights: mapSource(base) });
+  const trained = network.parameters.filter(({ role }) => role === 'kernel' || role === 'vector');
+  if (trained.length === 0) {
+    network.dispose();
+    return 0;
+  }
+  const output = graph.outputs[0]!.name;
+  const dy = randomValues(r, interpret(network.toModel(), feeds, { batch })[output]!.length);
+  const gradients = tf.tidy(() => {
+    const tensors = feedTensors(graph, feeds, batch);
+    const loss = (): tfc.Scalar => {
+      const y = network.evaluate(tensors, { kind: 'inference' })[output]!;
+      return tf.sum(tf.mul(y, tf.tensor(dy, y.shape)));
+    };
+    const { grads } = tf.variableGrads(
+      loss,
+      trained.map(({ variable }) => variable),
+    );
+    return trained.map(({ variable, layout }) => layout.unpack(Float32Array.from(grads[variable.name]!.dataSync())));
+  });
+  network.dispose();
+  const directions = trained.map(({ name }) => Float32Array.from(base.get(name)!.values, () => r.below(3) - 1));
+  const step = 2 ** -16;
+  const at = (sign: number) => {
+    const moved = new Map(base);
+    trained.forEach(({ name, shape }, index) => {
+      const values = base.get(name)!.values.map((value, k) => value + sign * step * directions[index]![k]!);
+      moved.set(name, { shape, values });
+    });
+    return dot(interpret({ graph, weights: mapSource(moved) }, feeds, { batch })[output]!, dy);
+  };
+  const expected = (at(1) - at(-1)) / (2 * step);
+  const actual = gradients.reduce((sum, gradient, index) => sum + dot(gradient, directions[index]!), 0);
+  const scale = gradients.reduce(
+    (sum, gradient, index) => sum + Math.sqrt(dot(gradient, gradient) * dot(directions[index]!, directions[index]!)),
+    1e-3,
+  );
+  return Math.abs(actual - expected) / scale;
+}
+
 for (const backend of available) {
   test.serial(
     `on ${backend} every op equals the interpreter, and its gradient equals finite differences`,
@@ -518,6 +569,8 @@ function checkModel(
   if (graph.nodes[0]!.op !== 'constant') {
     const difference = checkGradients(network, model, feeds, batch, r);
     t.true(difference < 2e-4, `the gradient of ${what} differs by ${difference}`);
+    const inWeights = checkWeightGradients(model, feeds, batch, r);
+    t.true(inWeights < 2e-4, `the gradient of ${what} in its weights differs by ${inWeights}`);
   }
   t.true(tf.memory().numTensors === before, `${what} leaks tensors`);
   network.dispose();

@@ -173,7 +173,7 @@ function fusedNodes(graph: Graph): Set<string> {
  * The outputs of a graph on the current engine, by output name; differentiable in feeds and slots. Call it inside `tf.tidy`.
  * @param slotsOf - the weights of each node in the trainer's layout.
  * @param feeds - graph inputs by name, `[N, …]` with one N.
- * @throws {InvalidInputError} if a feed is missing or does not fit.
+ * @throws {InvalidInputError} if a feed is missing or does not fit, or, naming the node, a gate is NaN.
  */
 export function evaluateGraph(
   graph: Graph,
@@ -202,7 +202,12 @@ export function evaluateGraph(
       mode,
       fusedRelu: mode.kind === 'training' && plan.fused.has(node.id),
     };
-    values.set(node.id, (rules[node.op] as (node: Node, context: Context) => tfc.Tensor)(node, context));
+    try {
+      values.set(node.id, (rules[node.op] as (node: Node, context: Context) => tfc.Tensor)(node, context));
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      throw new InvalidInputError(`node '${node.id}' (${node.op}): ${error.message}`, { cause: error });
+    }
   }
   return Object.fromEntries(graph.outputs.map(({ name, value }) => [name, values.get(value)!]));
 }

@@ -14,13 +14,13 @@ export interface Recipe {
   readonly groupLasso: number;
 }
 
-/** Learning rate for a batch of 256, as in the paper; smaller batches take proportionally smaller steps. */
-const learningRatePerBatch = 0.1 / 256;
+/** Small networks stand twice the paper's 0.1 for a batch of 256; smaller batches take proportionally smaller steps. */
+const learningRatePerImage = 0.2 / 256;
 
 /** The recipe where nothing else is asked for. */
 export function defaultRecipe(batchSize: number): Recipe {
   return {
-    learningRate: learningRatePerBatch * batchSize,
+    learningRate: learningRatePerImage * batchSize,
     momentum: 0.9,
     weightDecay: 1e-4,
     warmup: 0.05,

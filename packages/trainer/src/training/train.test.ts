@@ -1,7 +1,17 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Graph, GraphBuilder, hardGrouping, interpret, RandomSource, readModel } from '@dgconv/core';
+import {
+  type Graph,
+  GraphBuilder,
+  hardGrouping,
+  initialWeights,
+  interpret,
+  learnGroups,
+  mapSource,
+  RandomSource,
+  readModel,
+} from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
 import test from 'ava';
 import { findBackends } from '../backends.js';
@@ -221,6 +231,16 @@ test.serial('what cannot be trained is refused in one sentence', async (t) => {
   await refuse({ limit: 1 }, /at least 2 images/);
   await refuse({ data: 'mnist' }, /mnist are 28 × 28 × 1, the network takes 8 × 8 × 1/);
   await refuse({ recipe: { learningRate: 1e9 } }, /training diverged/);
+  const learnable = learnGroups(network(), { rule: 'dgconv', weights: 'new' });
+  const weights = initialWeights(learnable, 1);
+  weights.get('b.conv.gate')!.values[1] = NaN;
+  await refuse(
+    { graph: learnable, weights: mapSource(weights), learn: null },
+    /node 'b\.conv' \(conv2d, dgconv\): gate 1 is NaN/,
+  );
+  const file = join(folder(), 'file');
+  writeFileSync(file, '');
+  await refuse({ out: join(file, 'run') }, /the run directory cannot be made/);
   const g = new GraphBuilder({ name: 'narrow' });
   const y = g.dense(
     'fc',

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import {
   bind,
   type Graph,
+  hardGrouping,
   inferShapes,
   initialWeights,
   InvalidInputError,
@@ -90,6 +91,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const data = await openDataSet(options.data, inputShape);
   const model = bind({ ...graph, metadata: metadataFor(graph, data) }, weights);
   checkClasses(model.graph, data);
+  // A broken gate is found before anything is written.
+  for (const node of model.graph.nodes) if (node.op === 'conv2d') hardGrouping(node, model.weights);
   const budget = options.budget ? budgetOf(model.graph, options.budget) : null;
   const recipe = { ...defaultRecipe(options.batchSize), ...options.recipe };
   const backend = options.backend === 'auto' ? await chooseBackend(model, options.batchSize) : options.backend;
