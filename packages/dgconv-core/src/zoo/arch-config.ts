@@ -27,15 +27,23 @@ const tellingField: Readonly<Record<string, Family>> = { block: 'g_resnet', grow
 
 /**
  * The network that an architecture file describes: an object with `family` and its fields, or one that holds such an object as
- * `arch` (as `../shared/reference/*.json` do). Values of `options` go before those of the file.
+ * `arch`, and perhaps an example `input` of `shape` [N, C, H, W], whose size is then the input's (as `../shared/reference/*.json`
+ * do). Values of `options` go before those of the file.
  * @throws {InvalidInputError} with field, value and rule if something is wrong, or if the input size is not known.
  */
 export function graphFromArchConfig(config: unknown, options: ZooOptions = {}): Graph {
   const isWrapped = isObject(config) && isObject(config['arch']) && !Object.hasOwn(config, 'family');
-  const architecture = isWrapped ? config['arch'] : config;
+  const architecture = isWrapped ? withExampleSize(config['arch'] as Record<string, unknown>, config['input']) : config;
   const fields = new Fields(architecture, isWrapped ? '"arch" of the architecture file' : 'the architecture file');
   const names = Object.keys(families) as Family[];
   const inferred = Object.keys(tellingField).find((field) => fields.has(field));
   const family = fields.choice('family', names, inferred === undefined ? undefined : tellingField[inferred]);
   return families[family](fields, options);
+}
+
+/** The architecture, with the size of the example input where it says none itself. */
+function withExampleSize(architecture: Record<string, unknown>, example: unknown): Record<string, unknown> {
+  const shape = isObject(example) ? example['shape'] : undefined;
+  if (Object.hasOwn(architecture, 'input_size') || !Array.isArray(shape) || shape.length !== 4) return architecture;
+  return { ...architecture, input_size: shape.slice(2) };
 }

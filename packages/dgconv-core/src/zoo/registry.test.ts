@@ -146,3 +146,14 @@ for (const [title, config, message] of [
     t.throws(() => graphFromArchConfig(config), { instanceOf: InvalidInputError, message });
   });
 }
+
+test('a file with an example input needs no input size of its own; one that says it is believed', (t) => {
+  const arch = { block: 'Bottleneck', layers: [1], groups: 8, width_per_group: 4, num_classes: 10 };
+  const file = { arch, input: { shape: [2, 3, 32, 48], layout: 'NCHW' } };
+  t.deepEqual(graphFromArchConfig(file).inputs[0]!.shape, [1, 32, 48, 3]);
+  t.deepEqual(
+    graphFromArchConfig({ ...file, arch: { ...arch, input_size: [64, 64] } }).inputs[0]!.shape,
+    [1, 64, 64, 3],
+  );
+  t.throws(() => graphFromArchConfig({ arch }), { message: /height and width of the input are not known/ });
+});
