@@ -32,4 +32,3 @@ export { integerProbe } from './integer-probe.js';
 export { type ImportedModel, importModel, type ImportOptions } from './import/import-model.js';
 export { type FoundMask, type MaskedModel, masksFromZeros } from './import/masks-from-zeros.js';
 export { openSafetensorsCheckpoint } from './import/safetensors-checkpoint.js';
-export { dumpPassesTo } from './pass-dumps.js';

@@ -17,6 +17,7 @@ import {
   zooGraph,
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
+import { importLayersModel } from './layers-model.js';
 import { type FoundMask, masksFromZeros } from './masks-from-zeros.js';
 import { importOnnx } from './onnx.js';
 import { externalDataBeside } from './onnx-external.js';
@@ -86,10 +87,15 @@ function readAny(file: string, source: ByteSource, options: ImportOptions): Mode
     if (carriesGraph && 'dgconv.graph' in readSafetensors(source).metadata) return readModel(source);
     return bindCheckpoint(file, openSafetensorsCheckpoint(file), options);
   }
+  if (file.endsWith('.json') && !isSafetensorsPath(file)) return importLayersModel(source, sizeOf(options));
   if (file.endsWith('.onnx')) return readOnnx(file, source, options);
   throw new InvalidInputError(
     `${file} is of no known kind: run directories, model.json, .onnx, .pth, .pt, .safetensors and .safetensors.index.json are`,
   );
+}
+
+function sizeOf({ inputShape }: ImportOptions): { inputShape?: readonly [number, number, number] } {
+  return inputShape === undefined ? {} : { inputShape };
 }
 
 function readOnnx(file: string, source: ByteSource, { inputShape }: ImportOptions): Model {

@@ -1,4 +1,13 @@
-import { expandWeight, type Grouping, Mask, type Model, readWeight, recogniseGrouping } from '@dgconv/core';
+import {
+  expandWeight,
+  type Grouping,
+  Mask,
+  type Model,
+  readWeight,
+  recogniseGrouping,
+  type Weight,
+  type WeightSource,
+} from '@dgconv/core';
 import { rewriteNodes } from '../passes/rewrite.js';
 
 /** A convolution in whose kernel zeros were found. */
@@ -31,6 +40,7 @@ export function masksFromZeros(model: Model, threshold = 0): MaskedModel {
     if (connectivity.groups === connectivity.channelsIn && connectivity.groups === connectivity.channelsOut)
       return emit(node);
     const { channelsOut, channelsIn } = connectivity;
+    if (!hasSmallValues(node.weights.kernel, model.weights, threshold)) return emit(node);
     const kernel = expandWeight(node.weights.kernel, connectivity);
     const values = readWeight(kernel, model.weights);
     const mask = Mask.fromWeights(values, channelsOut, channelsIn, threshold);
@@ -44,6 +54,13 @@ export function masksFromZeros(model: Model, threshold = 0): MaskedModel {
     });
   });
   return { model: { graph, weights: model.weights }, found };
+}
+
+/** Whether any value is within the threshold: decided on the stored tensor where the kernel only moves its values. */
+function hasSmallValues(kernel: Weight, source: WeightSource, threshold: number): boolean {
+  let moved = kernel;
+  while (moved.kind === 'transpose' || moved.kind === 'reshape') moved = moved.of;
+  return readWeight(moved, source).some((value) => Math.abs(value) <= threshold);
 }
 
 function isWorthKnowing(grouping: Grouping): boolean {
