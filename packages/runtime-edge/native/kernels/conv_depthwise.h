@@ -80,18 +80,18 @@ struct RollingColumn {
       }
       const float* from = x;
       DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-        if (!skips_column<kGuarded, kColumns, 1>(job, column)) {
-          const V input = exchange(load(from), j);
-          DGC_UNROLL for (int kx = 0; kx < 3; kx++) {
-            const int pixel = column - kx;
-            if (pixel < 0 || pixel >= kPixels) continue;
-            if (kAbove) above[0][pixel] = multiply_add(input, taps[2][kx], above[0][pixel]);
-            here[0][pixel] = multiply_add(input, taps[1][kx], here[0][pixel]);
-            if (kBelow) below[0][pixel] = multiply_add(input, taps[0][kx], below[0][pixel]);
-          }
+        if (skips_column<kGuarded, kColumns, 1>(job, column)) {
+          from += job.input_pixel_stride;
+          continue;
         }
-        from += job.input_pixel_stride;
-        keep_pointer(from);
+        const V input = exchange(load_and_advance(from, job.input_pixel_stride), j);
+        DGC_UNROLL for (int kx = 0; kx < 3; kx++) {
+          const int pixel = column - kx;
+          if (pixel < 0 || pixel >= kPixels) continue;
+          if (kAbove) above[0][pixel] = multiply_add(input, taps[2][kx], above[0][pixel]);
+          here[0][pixel] = multiply_add(input, taps[1][kx], here[0][pixel]);
+          if (kBelow) below[0][pixel] = multiply_add(input, taps[0][kx], below[0][pixel]);
+        }
       }
     }
   }

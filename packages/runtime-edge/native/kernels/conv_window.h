@@ -144,15 +144,6 @@ DGC_INLINE void place_rows(const ConvDesc& d, const float* input, int32_t y, int
   }
 }
 
-// Keeps the compiler from turning one running pointer into as many registers as there are pixels.
-DGC_INLINE void keep_pointer(const float*& pointer) {
-#ifndef __wasm__
-  asm("" : "+r"(pointer));
-#else
-  (void)pointer;
-#endif
-}
-
 // Activations that clamping does not complete, over the pixels of a strip.
 inline void finish_strip(const ConvDesc& d, const Strip& strip, int32_t channel_begin, int32_t channel_end, float* output) {
   const int64_t first = (strip.image * d.output_height + strip.row_begin) * d.output_width;

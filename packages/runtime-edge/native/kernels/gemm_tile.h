@@ -53,7 +53,7 @@ DGC_INLINE void gemm_depths(const GemmJob& job, V (&sums)[kRows][kVectors]) {
   for (; left >= 4; left -= 4, a += 4) {
     V rows[kRows];
     const float* from = a;
-    DGC_UNROLL for (int m = 0; m < kRows; m++, from += job.a_stride) rows[m] = load(from);
+    DGC_UNROLL for (int m = 0; m < kRows; m++) rows[m] = load_and_advance(from, job.a_stride);
 #define DGC_DEPTH(lane)                                                                                                   \
   {                                                                                                                       \
     V panel[kVectors];                                                                                                    \

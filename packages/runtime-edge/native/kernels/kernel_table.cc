@@ -1,6 +1,7 @@
 // Compiled once for each instruction set of sources.json, with -DDGC_ISA=<name> -DDGC_ISA_<name> and its machine flags.
 #include "conv_dense.h"
 #include "conv_depthwise.h"
+#include "conv_quads.h"
 #include "conv_reference.h"
 #include "conv_transpose.h"
 #include "data_movement.h"

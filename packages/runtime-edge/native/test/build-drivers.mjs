@@ -26,6 +26,11 @@ const isaFlags = (isa) => [
   ...sources.isas[arch][isa],
 ];
 
+/** Whether a file is newer than every kernel source. */
+const isCurrent = (file) =>
+  fs.existsSync(file) &&
+  fs.readdirSync(kernels).every((name) => fs.statSync(path.join(kernels, name)).mtimeMs < fs.statSync(file).mtimeMs);
+
 async function native() {
   const cross = { arm64: process.arch === 'arm64' ? 'g++' : 'aarch64-linux-gnu-g++', x64: 'g++' };
   const compiler = process.env.CXX ?? cross[arch];
@@ -33,11 +38,12 @@ async function native() {
   const objects = [];
   for (const isa of Object.keys(sources.isas[arch])) {
     objects.push(path.join(out, `${isa}.o`));
+    if (isCurrent(objects.at(-1))) continue;
     await run([...isaFlags(isa), '-c', path.join(kernels, sources.source), '-o', objects.at(-1)]);
   }
   for (const name of names) {
     const files = drivers[name].map((file) => path.join(here, file));
-    await run(['-std=c++20', '-O3', '-Wall', '-static', `-I${kernels}`, ...extra, ...files, ...objects, '-o', path.join(out, name)]);
+    await run(['-std=c++20', '-O2', '-Wall', '-static', `-I${kernels}`, ...extra, ...files, ...objects, '-o', path.join(out, name)]);
   }
 }
 
@@ -62,7 +68,7 @@ async function webAssembly() {
   for (const name of names) {
     const files = drivers[name].map((file) => `test/${file}`);
     const inputs = [...files, ...Object.keys(objects)];
-    const args = [...base, '-std=c++20', '-O3', '-fno-exceptions', '-Ikernels', ...extra, ...inputs, '-o', 'a.wasm'];
+    const args = [...base, '-std=c++20', '-O2', '-fno-exceptions', '-Ikernels', ...extra, ...inputs, '-o', 'a.wasm'];
     fs.writeFileSync(path.join(out, name), (await runClang(args, { ...tree, ...objects }, show))['a.wasm']);
   }
 }

@@ -1,5 +1,5 @@
 // Times every convolution kernel that supports a case, interleaved with a loop of multiply-adds in registers that shows the
-// core's peak: kernel-bench SHAPES [isa] [runs]. Prints GFLOP/s by 2 * multiply-adds (taps on padding counted: nominal) and
+// core's peak: kernel-bench SHAPES [isa] [runs] [all|best|run-only]. Prints GFLOP/s by 2 * multiply-adds (taps on padding counted: nominal) and
 // the share of the peak of those executed (taps on padding left out). CPU time of the thread, medians.
 //
 // A line of SHAPES: name channels_in channels_out height width groups kernel stride; # starts a comment.
@@ -96,6 +96,25 @@ void bench(const char* name, const dgc::KernelTable& table, const dgc::ConvDesc&
   fflush(stdout);
 }
 
+// Runs the preferred kernel so often and nothing else, for counters from outside, and prints the executed multiply-adds.
+void run_only(const dgc::KernelTable& table, const dgc::ConvDesc& d, int runs) {
+  Buffer input((size_t)d.input_height * d.input_width * d.input_channels);
+  Buffer weights((size_t)d.output_channels * d.group_inputs * d.kernel_height * d.kernel_width);
+  Buffer output((size_t)d.output_height * d.output_width * d.output_channels);
+  for (size_t i = 0; i < input.size(); i++) input[i] = 1.0f;
+  for (size_t i = 0; i < weights.size(); i++) weights[i] = 1.0f;
+  const dgc::ConvKernel* kernel = table.conv2d.items;
+  while (!kernel->supports(d)) kernel++;
+  Bytes packed(kernel->packed_bytes(d)), scratch(kernel->scratch_bytes(d));
+  kernel->pack(d, {weights.data(), nullptr, nullptr, nullptr}, packed.data());
+  for (int i = 0; i < runs; i++) {
+    kernel->run(d, {input.data(), nullptr, packed.data(), output.data()}, 0, kernel->work_items(d), scratch.data());
+  }
+  const int64_t taps = executed_taps(d.output_height, d.input_height, d.kernel_height, d.stride_height, d.pad_top) *
+                       executed_taps(d.output_width, d.input_width, d.kernel_width, d.stride_width, d.pad_left);
+  printf("%s %lld\n", kernel->name, (long long)(taps * d.output_channels * d.group_inputs));
+}
+
 }  // namespace
 }  // namespace dgc_test
 
@@ -112,6 +131,7 @@ int main(int argc, char** argv) {
     if (argc > 2 && strcmp(argv[2], candidate->isa) == 0) table = candidate;
   }
   const int runs = argc > 3 ? atoi(argv[3]) : 15;
+  const bool only = argc > 4 && strcmp(argv[4], "run-only") == 0;
   const bool best_only = argc > 4 && strcmp(argv[4], "best") == 0;
   char line[256];
   while (fgets(line, sizeof(line), shapes)) {
@@ -121,7 +141,8 @@ int main(int argc, char** argv) {
     if (sscanf(line, "%63s %d %d %d %d %d %d %d", name, &in, &out, &height, &width, &groups, &kernel, &stride) != 8) continue;
     ConvCase c = conv_case(1, height, width, groups, in / groups, out / groups, kernel, stride);
     c.desc.activation.kind = dgc::ActivationKind::kRelu;
-    bench(name, *table, c.desc, runs, best_only);
+    if (only) run_only(*table, c.desc, runs);
+    else bench(name, *table, c.desc, runs, best_only);
   }
   return 0;
 }

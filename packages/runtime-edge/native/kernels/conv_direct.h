@@ -1,0 +1,111 @@
+// Drives a tile of the direct convolutions over strips of the output.
+#pragma once
+
+#include "conv_window.h"
+
+namespace dgc {
+namespace {
+
+// Packed: the weights of each block as the tile wants them, then the bias [block][lane]. Channels that are no multiple of the
+// block end in one that overlaps the block before. Work item: see Strips.
+template <typename Tile>
+struct DirectConv {
+  static constexpr int kRows = Tile::kRows, kPixels = Tile::kPixels, kKernel = Tile::kKernel, kStride = Tile::kStride;
+  static constexpr int kBlock = Tile::kBlock;
+
+  static bool supports(const ConvDesc& d) {
+    return d.kernel_height == kKernel && d.kernel_width == kKernel && d.stride_height == kStride &&
+           d.stride_width == kStride && d.dilation_height == 1 && d.dilation_width == 1 && d.pre == PreKind::kNone &&
+           !d.input_index && Tile::fits_groups(d);
+  }
+
+  static size_t packed_bytes(const ConvDesc& d) {
+    return (size_t)(blocks(d) * (taps_of_block(d) + kBlock)) * sizeof(float);
+  }
+
+  static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
+    float* bias = (float*)packed + blocks(d) * taps_of_block(d);
+    for (int32_t block = 0; block < blocks(d); block++) {
+      const int32_t first = first_channel(d, block);
+      Tile::pack_block(d, weights.kernel, first, (float*)packed + block * taps_of_block(d));
+      for (int lane = 0; lane < kBlock; lane++) *bias++ = weights.bias ? weights.bias[first + lane] : 0.0f;
+    }
+  }
+
+  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+
+  static int64_t work_items(const ConvDesc& d) {
+    const Strips s = strips(d);
+    return (int64_t)d.batch * s.strips * s.runs;
+  }
+
+  static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void*) {
+    for (int64_t item = begin; item < end; item++) run_strip(d, args, strip_of(d, strips(d), blocks(d), item));
+  }
+
+  static int32_t blocks(const ConvDesc& d) { return (d.output_channels + kBlock - 1) / kBlock; }
+
+  static int32_t first_channel(const ConvDesc& d, int32_t block) {
+    const int32_t first = block * kBlock;
+    return first + kBlock <= d.output_channels ? first : d.output_channels - kBlock;
+  }
+
+  static void point_to_weights(const ConvDesc& d, const void* packed, int32_t block, TileJob& job) {
+    job.weights = (const float*)packed + block * taps_of_block(d);
+    job.bias = (const float*)packed + blocks(d) * taps_of_block(d) + block * kBlock;
+  }
+
+ private:
+  static int64_t taps_of_block(const ConvDesc& d) { return (int64_t)kKernel * kKernel * d.group_inputs * kBlock; }
+  static Strips strips(const ConvDesc& d) { return cut_into_strips(d, blocks(d), 4 * kRows); }
+
+  static void run_strip(const ConvDesc& d, const ConvArgs& args, const Strip& strip) {
+    const Clamp clamp = clamp_of(d.activation);
+    TileJob job = job_of(d, clamp);
+    if constexpr (Tile::kBlocksInside) {
+      for (int32_t y = strip.row_begin; y < strip.row_end; y += y + kRows <= strip.row_end ? kRows : 1) {
+        for (int32_t x = 0; x < d.output_width; x += kPixels) {
+          for (int32_t block = strip.block_begin; block < strip.block_end; block++) run_tile(d, args, strip, block, y, x, job);
+        }
+      }
+    } else {
+      for (int32_t block = strip.block_begin; block < strip.block_end; block++) {
+        for (int32_t y = strip.row_begin; y < strip.row_end; y += y + kRows <= strip.row_end ? kRows : 1) {
+          for (int32_t x = 0; x < d.output_width; x += kPixels) run_tile(d, args, strip, block, y, x, job);
+        }
+      }
+    }
+    if (!clamp.complete) {
+      const int32_t last = strip.block_end * kBlock;
+      finish_strip(d, strip, strip.block_begin * kBlock, last < d.output_channels ? last : d.output_channels, args.output);
+    }
+  }
+
+  static void run_tile(const ConvDesc& d, const ConvArgs& args, const Strip& strip, int32_t block, int32_t y, int32_t x,
+                       TileJob& job) {
+    const int32_t channel = first_channel(d, block);
+    const int32_t input_channel = channel / (d.output_channels / d.groups) * d.group_inputs;
+    const int32_t start = place_pixels(d, x, kPixels, job);
+    job.lane_begin = block * kBlock - channel;
+    point_to_weights(d, args.packed, block, job);
+    const int64_t pixel = (strip.image * d.output_height + y) * d.output_width + start;
+    job.output = args.output + pixel * d.output_pixel_stride + channel;
+    job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
+    job.plain = job.pixel_begin == 0 && job.pixel_end == kPixels && job.lane_begin == 0 && !d.has_residual;
+    const float* image =
+        args.input + strip.image * d.input_height * d.input_width * d.input_pixel_stride + input_channel;
+    if (y + kRows <= strip.row_end) place_and_run<Tile>(d, image, y, start, job);
+    else place_and_run<typename Tile::RowTile>(d, image, y, start, job);
+  }
+
+  template <typename SomeTile>
+  static DGC_INLINE void place_and_run(const ConvDesc& d, const float* image, int32_t y, int32_t x, TileJob& job) {
+    place_rows(d, image, y, x, SomeTile::kInputRows, job);
+    place_columns(d, x, SomeTile::kColumns, job);
+    if (needs_guard(job, SomeTile::kColumns, kKernel / 2)) SomeTile::template run<true>(job);
+    else SomeTile::template run<false>(job);
+  }
+};
+
+}  // namespace
+}  // namespace dgc
