@@ -131,18 +131,12 @@ struct RollingConv {
   static int32_t runs(const ConvDesc& d) { return (Packing::blocks(d) + blocks_of_run(d) - 1) / blocks_of_run(d); }
 
   static void run_column(const ConvDesc& d, const ConvArgs& args, int64_t image, int32_t x, int32_t block, TileJob& job) {
-    const int32_t channel = Packing::first_channel(d, block);
     const int32_t start = place_pixels(d, x, kPixels, job);
-    job.lane_begin = block * kLanes - channel;
-    Packing::point_to_weights(d, args.packed, block, job);
-    const int64_t pixel = image * d.output_height * d.output_width + start;
-    job.output = args.output + pixel * d.output_pixel_stride + channel;
-    job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
+    Packing::place_blocks(d, args, block, image * d.output_height * d.output_width + start, job);
     const int64_t row_stride = d.input_width * d.input_pixel_stride;
-    const float* input = args.input + image * d.input_height * row_stride + channel;
+    const float* input = args.input + image * d.input_height * row_stride + job.input_channel;
     place_columns(d, start, RollingColumn<kGroup, kPixels>::kColumns, job);
     job.rows[0] = input + (start - d.pad_left) * d.input_pixel_stride;
-    job.plain = job.pixel_begin == 0 && job.pixel_end == kPixels && job.lane_begin == 0 && !d.has_residual;
     if (needs_guard(job, RollingColumn<kGroup, kPixels>::kColumns, 1)) {
       RollingColumn<kGroup, kPixels>::template run<true>(job, row_stride, d.output_height);
     } else {

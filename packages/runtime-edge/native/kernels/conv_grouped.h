@@ -45,43 +45,12 @@ struct GroupedTile {
 
   template <bool kGuarded>
   static DGC_NOINLINE void run(const TileJob& job) {
-    V sums[kRows][kPixels];
-    const V bias = load(job.bias);
-    DGC_UNROLL for (int row = 0; row < kRows; row++) {
-      DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) sums[row][pixel] = bias;
+    const int64_t taps = (int64_t)kKernel * kKernel * job.group_inputs * kLanes;
+    BlockCursor at(job);
+    DGC_ROLLED for (int32_t block = 0; block < job.blocks; block++) {
+      run_block<kGuarded>(job, at);
+      at.next(job, taps, kLanes);
     }
-    DGC_UNROLL for (int r = 0; r < kInputRows; r++) {
-      const float* x = job.rows[r];
-      if (!x) continue;
-      if constexpr (kGroup == 0) {
-        const float* weights = job.weights;
-        DGC_ROLLED for (int j = 0; j < job.group_inputs; j++, weights += kKernel * kLanes) {
-          const float* from = x + j;
-          step<kGuarded>(job, r, weights, job.group_inputs, sums, [&](int) { return splat(*from); },
-                         [&] { advance(from, job.input_pixel_stride); });
-        }
-      } else if constexpr (kHeld) {
-        V held[kColumns];
-        const float* from = x;
-        DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-          held[column] = V{};
-          if (skips_column<kGuarded, kColumns, kKernel / 2>(job, column)) from += job.input_pixel_stride;
-          else held[column] = load_and_advance(from, job.input_pixel_stride);
-        }
-        DGC_UNROLL for (int j = 0; j < kGroup; j++) {
-          step<kGuarded>(job, r, job.weights + j * kKernel * kLanes, kGroup, sums,
-                         [&](int column) { return exchange(held[column], j); }, [] {});
-        }
-      } else {
-        DGC_UNROLL for (int j = 0; j < kGroup; j++) {
-          const float* from = x;
-          step<kGuarded>(job, r, job.weights + j * kKernel * kLanes, kGroup, sums,
-                         [&](int) { return exchange(load(from), j); },
-                         [&] { advance(from, job.input_pixel_stride); });
-        }
-      }
-    }
-    store_tile<kRows, kPixels>(job, sums);
   }
 
  private:
@@ -97,6 +66,48 @@ struct GroupedTile {
 #ifndef __wasm__
     asm("" : "+r"(p));  // one running pointer instead of a register for each pixel
 #endif
+  }
+
+  template <bool kGuarded>
+  static DGC_INLINE void run_block(const TileJob& job, const BlockCursor& at) {
+    V sums[kRows][kPixels];
+    const V bias = load(at.bias);
+    DGC_UNROLL for (int row = 0; row < kRows; row++) {
+      DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) sums[row][pixel] = bias;
+    }
+    DGC_UNROLL for (int r = 0; r < kInputRows; r++) {
+      const float* x = job.rows[r];
+      if (!x) continue;
+      x += at.input_channel;
+      if constexpr (kGroup == 0) {
+        const float* weights = at.weights;
+        DGC_ROLLED for (int j = 0; j < job.group_inputs; j++, weights += kKernel * kLanes) {
+          const float* from = x + j;
+          step<kGuarded>(job, r, weights, job.group_inputs, sums, [&](int) { return splat(*from); },
+                         [&] { advance(from, job.input_pixel_stride); });
+        }
+      } else if constexpr (kHeld) {
+        V held[kColumns];
+        const float* from = x;
+        DGC_UNROLL for (int column = 0; column < kColumns; column++) {
+          held[column] = V{};
+          if (skips_column<kGuarded, kColumns, kKernel / 2>(job, column)) from += job.input_pixel_stride;
+          else held[column] = load_and_advance(from, job.input_pixel_stride);
+        }
+        DGC_UNROLL for (int j = 0; j < kGroup; j++) {
+          step<kGuarded>(job, r, at.weights + j * kKernel * kLanes, kGroup, sums,
+                         [&](int column) { return exchange(held[column], j); }, [] {});
+        }
+      } else {
+        DGC_UNROLL for (int j = 0; j < kGroup; j++) {
+          const float* from = x;
+          step<kGuarded>(job, r, at.weights + j * kKernel * kLanes, kGroup, sums,
+                         [&](int) { return exchange(load(from), j); },
+                         [&] { advance(from, job.input_pixel_stride); });
+        }
+      }
+    }
+    store_tile<kRows, kPixels>(job, at, sums);
   }
 
   // One input of every group, along one input row. Weights are [ky][j][kx][lane].

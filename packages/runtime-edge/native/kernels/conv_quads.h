@@ -40,63 +40,109 @@ struct QuadTile {
 
   template <bool kGuarded>
   static DGC_NOINLINE void run(const TileJob& job) {
+    BlockCursor at(job);
+    DGC_ROLLED for (int32_t block = 0; block < job.blocks; block++) {
+      at.weights = run_block<kGuarded>(job, at);
+      at.next(job, 0, kBlock);
+    }
+  }
+
+ private:
+  // Returns the weights of the next block.
+  template <bool kGuarded>
+  static DGC_INLINE const float* run_block(const TileJob& job, const BlockCursor& at) {
     float32x4_t sums[kVectors][kPixels];
     DGC_UNROLL for (int v = 0; v < kVectors; v++) {
-      DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) sums[v][pixel] = vld1q_f32(job.bias + v * 4);
+      const float32x4_t bias = vld1q_f32(at.bias + v * 4);
+      DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) sums[v][pixel] = bias;
     }
-    const float* weights = job.weights;
+    const float* weights = at.weights;
     DGC_ROLLED for (int ky = 0; ky < kKernel; ky++) {
       const float* x = job.rows[ky];
       if (!x) {
         weights += job.group_inputs * kKernel * kBlock;
         continue;
       }
-      DGC_ROLLED for (int quad = 0; quad < job.group_inputs; quad += 4, x += 4) {
+      x += at.input_channel;
+      int32_t left = job.group_inputs;
+      do {
         float32x4_t inputs[kColumns];
         const float* from = x;
         DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-          inputs[column] = vdupq_n_f32(0.0f);
-          if (skips_column<kGuarded, kColumns, kKernel / 2>(job, column)) from += job.input_pixel_stride;
-          else inputs[column] = (float32x4_t)load_and_advance(from, job.input_pixel_stride);
+          if (skips_column<kGuarded, kColumns, kKernel / 2>(job, column)) {
+            inputs[column] = zeros();
+            from += job.input_pixel_stride;
+          } else {
+            inputs[column] = (float32x4_t)load_and_advance(from, job.input_pixel_stride);
+          }
         }
-        DGC_UNROLL for (int kx = 0; kx < kKernel; kx++) {
-          multiply<0>(weights, inputs, kx, sums);
-          multiply<1>(weights, inputs, kx, sums);
-          multiply<2>(weights, inputs, kx, sums);
-          multiply<3>(weights, inputs, kx, sums);
-          weights += 4 * kBlock;
-        }
-      }
+        DGC_UNROLL for (int kx = 0; kx < kKernel; kx++) multiply(weights, inputs, kx, sums);
+        x += 4;
+        left -= 4;
+      } while (left > 0);
     }
-    finish(job, sums);
+    if (job.plain) store_plain(job, at.output, sums);
+    else store_some(job, at, sums);
+    return weights;
   }
 
- private:
-  template <int kLane>
-  static DGC_INLINE void multiply(const float* weights, const float32x4_t (&inputs)[kColumns], int kx,
+  // Opaque: the compiler would make a second copy of the loop for a zero that it knows.
+  static DGC_INLINE float32x4_t zeros() {
+    float32x4_t zero;
+    asm("movi %0.4s, #0" : "=w"(zero));
+    return zero;
+  }
+
+  // Four inputs of one tap; moves on to the weights of the next one. Four vectors of weights are one load.
+  static DGC_INLINE void multiply(const float*& weights, const float32x4_t (&inputs)[kColumns], int kx,
                                   float32x4_t (&sums)[kVectors][kPixels]) {
+    float32x4x4_t w[kVectors];
+    if constexpr (kVectors == 1) {
+      w[0] = vld1q_f32_x4(weights);
+      weights += 16;
+      step<0>(w[0].val, inputs, kx, sums);
+      step<1>(w[0].val + 1, inputs, kx, sums);
+      step<2>(w[0].val + 2, inputs, kx, sums);
+      step<3>(w[0].val + 3, inputs, kx, sums);
+    } else {
+      static_assert(kVectors == 2);
+      w[0] = vld1q_f32_x4(weights);
+      step<0>(w[0].val, inputs, kx, sums);
+      step<1>(w[0].val + 2, inputs, kx, sums);
+      w[1] = vld1q_f32_x4(weights + 16);
+      weights += 32;
+      step<2>(w[1].val, inputs, kx, sums);
+      step<3>(w[1].val + 2, inputs, kx, sums);
+    }
+  }
+
+  template <int kLane>
+  static DGC_INLINE void step(const float32x4_t* w, const float32x4_t (&inputs)[kColumns], int kx,
+                              float32x4_t (&sums)[kVectors][kPixels]) {
     DGC_UNROLL for (int v = 0; v < kVectors; v++) {
-      const float32x4_t w = vld1q_f32(weights + kLane * kBlock + v * 4);
       DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
-        sums[v][pixel] = vfmaq_laneq_f32(sums[v][pixel], w, inputs[pixel * kStride + kx], kLane);
+        sums[v][pixel] = vfmaq_laneq_f32(sums[v][pixel], w[v], inputs[pixel * kStride + kx], kLane);
       }
     }
   }
 
-  static DGC_INLINE void finish(const TileJob& job, const float32x4_t (&sums)[kVectors][kPixels]) {
+  static DGC_INLINE void store_plain(const TileJob& job, float* to, const float32x4_t (&sums)[kVectors][kPixels]) {
     const float32x4_t low = vdupq_n_f32(job.low), high = vdupq_n_f32(job.high);
-    float* to = job.output;
-    const float* residual = job.residual;
     DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
-      if (job.plain || (pixel >= job.pixel_begin && pixel < job.pixel_end)) {
-        DGC_UNROLL for (int v = 0; v < kVectors; v++) {
-          float32x4_t sum = sums[v][pixel];
-          if (residual) sum = vaddq_f32(sum, vld1q_f32(residual + v * 4));
-          vst1q_f32(to + v * 4, vminq_f32(vmaxq_f32(sum, low), high));
-        }
-      }
+      DGC_UNROLL for (int v = 0; v < kVectors; v++) vst1q_f32(to + v * 4, vminq_f32(vmaxq_f32(sums[v][pixel], low), high));
       to += job.output_pixel_stride;
-      if (residual) residual += job.residual_pixel_stride;
+    }
+  }
+
+  static DGC_INLINE void store_some(const TileJob& job, const BlockCursor& at, const float32x4_t (&sums)[kVectors][kPixels]) {
+    const float32x4_t low = vdupq_n_f32(job.low), high = vdupq_n_f32(job.high);
+    DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
+      if (pixel < job.pixel_begin || pixel >= job.pixel_end) continue;
+      DGC_UNROLL for (int v = 0; v < kVectors; v++) {
+        float32x4_t sum = sums[v][pixel];
+        if (at.residual) sum = vaddq_f32(sum, vld1q_f32(at.residual + pixel * job.residual_pixel_stride + v * 4));
+        vst1q_f32(at.output + pixel * job.output_pixel_stride + v * 4, vminq_f32(vmaxq_f32(sum, low), high));
+      }
     }
   }
 };

@@ -43,33 +43,68 @@ DGC_INLINE Strip strip_of(const ConvDesc& d, const Strips& s, int32_t blocks, in
 
 constexpr int kMaxInputRows = 16;
 
-// A tile of output pixels of one channel block. Its first input column belongs to tap 0 of pixel 0, in the image or not;
-// columns outside of [column_begin, column_end) are padding, null rows likewise. Pixels outside of [pixel_begin, pixel_end)
-// were computed by the tile before or do not exist: they are not stored.
+// A tile of output pixels for a run of channel blocks. Its first input column belongs to tap 0 of pixel 0, in the image or
+// not; columns outside of [column_begin, column_end) are padding, null rows likewise. Pixels outside of
+// [pixel_begin, pixel_end) were computed by the tile before or do not exist: they are not stored.
 struct TileJob {
   const float* rows[kMaxInputRows];
   int64_t input_pixel_stride;
-  const float* weights;
-  const float* bias;
-  const float* residual;  // null: none
-  float* output;
   int64_t output_row_stride, output_pixel_stride;
   int64_t residual_row_stride, residual_pixel_stride;
   int32_t column_begin, column_end;
   int32_t pixel_begin, pixel_end;
-  int32_t lane_begin;  // lanes below were stored by the block before
   bool plain;          // all pixels and lanes are stored and there is no residual
-  int32_t group_inputs;
+  int32_t lane_begin;  // lanes below were stored by the block before
   float low, high;
+  // Of the first block, and how to move on to the next ones.
+  int32_t blocks;
+  int32_t group_inputs;
+  int32_t input_channel;
+  int32_t input_step;       // channels from one run of `blocks_of_input` blocks to the next
+  int32_t blocks_of_input;  // blocks that read the same inputs
+  int32_t left_of_input;    // of these, from the first block on
+  const float* weights;
+  const float* bias;
+  const float* residual;  // null: none
+  float* output;
+};
+
+// Where a tile is in its run of blocks.
+struct BlockCursor {
+  int64_t input_channel;
+  int32_t left_of_input;
+  const float* weights;
+  const float* bias;
+  const float* residual;
+  float* output;
+
+  DGC_INLINE explicit BlockCursor(const TileJob& job)
+      : input_channel(job.input_channel),
+        left_of_input(job.left_of_input),
+        weights(job.weights),
+        bias(job.bias),
+        residual(job.residual),
+        output(job.output) {}
+
+  DGC_INLINE void next(const TileJob& job, int64_t taps, int32_t channels) {
+    weights += taps;
+    bias += channels;
+    output += channels;
+    if (residual) residual += channels;
+    if (--left_of_input == 0) {
+      left_of_input = job.blocks_of_input;
+      input_channel += job.input_step;
+    }
+  }
 };
 
 // The epilogue of `kRows` x `kPixels` accumulators: residual, clamp, store.
 template <int kRows, int kPixels>
-DGC_INLINE void store_tile(const TileJob& job, V (&sums)[kRows][kPixels]) {
+DGC_INLINE void store_tile(const TileJob& job, const BlockCursor& at, V (&sums)[kRows][kPixels]) {
   const V low = splat(job.low), high = splat(job.high);
   if (job.plain) {
     DGC_UNROLL for (int row = 0; row < kRows; row++) {
-      float* to = job.output + row * job.output_row_stride;
+      float* to = at.output + row * job.output_row_stride;
       DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
         store(to, at_most(at_least(sums[row][pixel], low), high));
         to += job.output_pixel_stride;
@@ -78,16 +113,16 @@ DGC_INLINE void store_tile(const TileJob& job, V (&sums)[kRows][kPixels]) {
     return;
   }
   DGC_UNROLL for (int row = 0; row < kRows; row++) {
-    float* to = job.output + row * job.output_row_stride;
-    const float* residual = job.residual ? job.residual + row * job.residual_row_stride : nullptr;
+    float* to = at.output + row * job.output_row_stride;
+    const float* residual = at.residual ? at.residual + row * job.residual_row_stride : nullptr;
     DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
       if (pixel < job.pixel_begin || pixel >= job.pixel_end) continue;
       V sum = sums[row][pixel];
       if (residual) sum = sum + load(residual + pixel * job.residual_pixel_stride);
       sum = at_most(at_least(sum, low), high);
-      float* at = to + pixel * job.output_pixel_stride;
-      if (job.lane_begin == 0) store(at, sum);
-      else store_from(at, sum, job.lane_begin);
+      float* target = to + pixel * job.output_pixel_stride;
+      if (job.lane_begin == 0) store(target, sum);
+      else store_from(target, sum, job.lane_begin);
     }
   }
 }
@@ -101,6 +136,7 @@ DGC_INLINE TileJob job_of(const ConvDesc& d, const Clamp& clamp) {
   job.residual_row_stride = d.output_width * d.residual_pixel_stride;
   job.residual_pixel_stride = d.residual_pixel_stride;
   job.group_inputs = d.group_inputs;
+  job.blocks = job.blocks_of_input = job.left_of_input = 1;
   job.low = clamp.low;
   job.high = clamp.high;
   return job;
@@ -134,13 +170,13 @@ DGC_INLINE bool skips_column(const TileJob& job, int column) {
   return column >= kColumns - kMargin && column >= job.column_end;
 }
 
-// The input rows of output row y; `input` points to the image and to the block's channels.
-DGC_INLINE void place_rows(const ConvDesc& d, const float* input, int32_t y, int32_t x, int32_t input_rows, TileJob& job) {
+// The input rows of output row y from column 0 on; `image` points to the image's first channel.
+DGC_INLINE void place_rows(const ConvDesc& d, const float* image, int32_t y, int32_t input_rows, const float** rows) {
   const int32_t row = y * d.stride_height - d.pad_top;
   const int64_t row_stride = d.input_width * d.input_pixel_stride;
-  const float* from = input + row * row_stride + (int64_t)(x * d.stride_width - d.pad_left) * d.input_pixel_stride;
+  const float* from = image + row * row_stride;
   for (int32_t r = 0; r < input_rows; r++, from += row_stride) {
-    job.rows[r] = row + r >= 0 && row + r < d.input_height ? from : nullptr;
+    rows[r] = row + r >= 0 && row + r < d.input_height ? from : nullptr;
   }
 }
 

@@ -43,7 +43,18 @@ async function native() {
   }
   for (const name of names) {
     const files = drivers[name].map((file) => path.join(here, file));
-    await run(['-std=c++20', '-O2', '-Wall', '-static', `-I${kernels}`, ...extra, ...files, ...objects, '-o', path.join(out, name)]);
+    await run([
+      '-std=c++20',
+      '-O2',
+      '-Wall',
+      '-static',
+      `-I${kernels}`,
+      ...extra,
+      ...files,
+      ...objects,
+      '-o',
+      path.join(out, name),
+    ]);
   }
 }
 

@@ -18,7 +18,10 @@ function count(shapes, runs) {
   const log = path.join(scratch, 'log');
   const out = fs.openSync(log, 'w');
   const args = ['-plugin', plugin, driver, shapes, 'neon', String(runs), 'run-only'];
-  const [kernel, macs] = execFileSync('qemu-aarch64', args, { stdio: ['ignore', 'pipe', out] }).toString().trim().split(' ');
+  const [kernel, macs] = execFileSync('qemu-aarch64', args, { stdio: ['ignore', 'pipe', out] })
+    .toString()
+    .trim()
+    .split(' ');
   fs.closeSync(out);
   const instructions = Number(/instructions (\d+)/.exec(fs.readFileSync(log, 'utf8'))[1]);
   return { kernel, macs: Number(macs), instructions };
