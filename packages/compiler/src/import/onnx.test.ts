@@ -150,6 +150,20 @@ test('activations written as several operators are recognised', (t) => {
   }
 });
 
+test('preprocessing and class names of a file of ours come back', (t) => {
+  const graph = zooGraph('resnext_mnist');
+  const preprocessing = {
+    resizeShorterSide: null,
+    colour: 'grey',
+    mean: [0.1307],
+    standardDeviation: [0.3081],
+  } as const;
+  const metadata = { name: 'digits', preprocessing, classNames: ['zero', 'one'] };
+  const weights = mapSource(initialWeights(graph, 1));
+  const imported = importOnnx(emitOnnx({ graph: { ...graph, metadata }, weights }));
+  t.deepEqual(imported.graph.metadata, { ...metadata, producer: 'dgconv' });
+});
+
 test('a channel shuffle written as reshape, transpose, reshape is recognised', (t) => {
   const nodes = [
     node('Reshape', ['x', 'split'], ['s']),
@@ -255,6 +269,12 @@ for (const [title, parts, error, message] of [
     { nodes: relu, initializers: [floats('x', [1], [1])] },
     UnsupportedError,
     'the model has no inputs: there is nothing to run',
+  ],
+  [
+    'too many nodes',
+    { nodes: Array.from({ length: 20_001 }, () => node('Relu', ['x'], [''])) },
+    UnsupportedError,
+    'the model has 20001 nodes: at most 20000 are supported',
   ],
   ['a missing output', { nodes: relu, outputs: ['z'] }, InvalidInputError, "the output 'z' is computed by no node"],
   [

@@ -7,6 +7,7 @@ import {
   UnsupportedError,
   type WeightSource,
 } from '@dgconv/core';
+import { parseMetadata } from '../emit/metadata.js';
 import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from './onnx-file.js';
 import { foldConstants } from './onnx-fold.js';
 import { type Constant, type Form, largestValue, OnnxGraphBuilder, type Operand } from './onnx-graph.js';
@@ -23,6 +24,10 @@ export interface OnnxImportOptions {
   readonly constants?: ReadonlyMap<string, OnnxTensor>;
 }
 
+/** Far more than networks have, few enough that every pass is quick. */
+const largestNodeCount = 20_000;
+const largestInputCount = 256;
+
 const oldest = 6;
 const newest = 21;
 
@@ -33,12 +38,19 @@ const newest = 21;
  * @throws {UnsupportedError} naming node, operator and reason.
  */
 export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): Model {
-  const { graph, opsets, producer } = decodeOnnx(bytes);
+  const { graph, opsets, producer, metadata: texts } = decodeOnnx(bytes);
   const opset = opsets.get('');
   if (opset === undefined || !(opset >= oldest && opset <= newest)) {
     throw new UnsupportedError(
       `the model uses ${opset === undefined ? "none of ONNX's operator sets" : `operator set ${opset}`}: ${oldest} to ${newest} are supported`,
     );
+  }
+  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  for (const [what, { length }, most] of [
+    ['nodes', graph.nodes, largestNodeCount],
+    ['inputs', inputs, largestInputCount],
+  ] as const) {
+    if (length > most) throw new UnsupportedError(`the model has ${length} ${what}: at most ${most} are supported`);
   }
   const builder = new OnnxGraphBuilder(fileSource(graph, options.readExternal ?? noExternalData));
   const values = new Map<string, Operand>();
@@ -48,11 +60,11 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     values.set(name, builder.constant(name, tensor.shape, tensor.read(noExternalData), isFloat));
   }
   let isChannelsLast = false;
-  if (graph.inputs.every(({ name }) => values.has(name))) {
+  if (inputs.every(({ name }) => values.has(name))) {
     throw new UnsupportedError('the model has no inputs: there is nothing to run');
   }
   const readers = readersOf(graph.nodes);
-  for (const input of graph.inputs) {
+  for (const input of inputs) {
     if (values.has(input.name)) continue;
     const form = inputForm(input, readers.get(input.name) ?? []);
     isChannelsLast ||= form === 'given' && input.dimensions?.length === 4;
@@ -73,9 +85,12 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     return { name, value: builder.in(form, computed) };
   });
   if (outputs.length === 0) throw new InvalidInputError('the model has no outputs');
+  const { preprocessing, classNames } = parseMetadata(Object.fromEntries(texts));
   const metadata: GraphMetadata = {
     name: graph.name === '' ? 'model' : graph.name,
     ...(producer === '' ? {} : { producer }),
+    ...(preprocessing === undefined ? {} : { preprocessing }),
+    ...(classNames === undefined ? {} : { classNames }),
   };
   return { graph: builder.finish(outputs, metadata), weights: builder.source() };
 }
