@@ -1,1 +1,2 @@
+export { demoMain, type DemoPlaces, runDemo } from './demo/demo.js';
 export { createProgram } from './program.js';

@@ -2,7 +2,7 @@ import { importModel, type ImportedModel } from '@dgconv/compiler';
 import { InvalidInputError, type Model } from '@dgconv/core';
 import { readTextFile } from '@dgconv/core/node';
 import { decodeEdge } from '@dgconv/runtime-edge';
-import { readBytes } from './files/read.js';
+import { failNaming, readBytes } from './files/read.js';
 import type { SourceOptions } from './options.js';
 
 /** The architecture file's contents. */
@@ -25,14 +25,18 @@ export const importSource = (
   { arch, archConfig, inputShape }: SourceOptions,
   maskThreshold?: number,
 ): ImportedModel => {
-  if (input.endsWith('.edge')) return { model: decodeEdge(readBytes(input)), masks: [] };
   const architecture =
     arch !== undefined ? { name: arch } : archConfig !== undefined ? { config: readConfig(archConfig) } : undefined;
-  return importModel(input, {
-    ...(architecture === undefined ? {} : { architecture }),
-    ...(inputShape === undefined ? {} : { inputShape }),
-    ...(maskThreshold === undefined ? {} : { maskThreshold }),
-  });
+  try {
+    if (input.endsWith('.edge')) return { model: decodeEdge(readBytes(input)), masks: [] };
+    return importModel(input, {
+      ...(architecture === undefined ? {} : { architecture }),
+      ...(inputShape === undefined ? {} : { inputShape }),
+      ...(maskThreshold === undefined ? {} : { maskThreshold }),
+    });
+  } catch (error) {
+    return failNaming(input)(error);
+  }
 };
 
 /** The model of {@link importSource}. */

@@ -1,6 +1,7 @@
 import { checkEquivalence, networkTolerance, type TestInput } from '@dgconv/compiler';
 import { interpret, type Model } from '@dgconv/core';
 import { runNhwc, runtimesFor, type ModelFormat, type RuntimeName, type RuntimeSession } from '@dgconv/runtimes';
+import { failNaming } from './files/read.js';
 
 /** A file to be verified. */
 export interface Artifact {
@@ -56,7 +57,7 @@ export const verifyArtifacts = async (
         results.push({ ...common, maxAbsError: null, maxRelError: null, ok: true, skipped: missing });
         continue;
       }
-      const session = await runtime.load(bytes, { threads });
+      const session = await runtime.load(bytes, { threads }).catch(failNaming(file));
       try {
         const { maxAbsError, maxRelError, isEqual } = await checkEquivalence(reference, evaluatorOf(session), inputs);
         results.push({ ...common, maxAbsError, maxRelError, ok: isEqual });

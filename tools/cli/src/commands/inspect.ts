@@ -11,7 +11,6 @@ import {
 import type { EdgePlan } from '@dgconv/runtime-edge';
 import type { Command } from 'commander';
 import { formatOf } from '../artifacts.js';
-import { readBytes } from '../files/read.js';
 import {
   budget,
   withCommonOptions,
@@ -127,7 +126,7 @@ const inspect = async (file: string | undefined, options: InspectOptions): Promi
   }
   if (options.plan) {
     const { EdgeSession } = await import('@dgconv/runtime-edge');
-    const session = await EdgeSession.load(readBytes(file!), {});
+    const session = await EdgeSession.load(file!);
     const plan = session.plan();
     session.dispose();
     console.say(`\n${planTable(plan)}`);

@@ -5,7 +5,7 @@ import { formatOf, readArtifactMetadata } from '../artifacts.js';
 import { runBatch, shapeInOrder, toBatch } from '../batch.js';
 import { readImage } from '../files/image.js';
 import { isNpy, readNpy, writeNpy } from '../files/npy.js';
-import { readBytes } from '../files/read.js';
+import { failNaming, readBytes } from '../files/read.js';
 import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { integer, withCommonOptions, withExamples, type CommonOptions } from '../options.js';
 import { loadRuntime } from '../runtimes.js';
@@ -37,7 +37,7 @@ const run = async (file: string, options: RunOptions): Promise<void> => {
   const runtime = await loadRuntime(options.runtime, format);
   const bytes = readBytes(file);
   const inputBytes = readBytes(options.input);
-  const session = await runtime.load(bytes, { threads: options.threads });
+  const session = await runtime.load(bytes, { threads: options.threads }).catch(failNaming(file));
   try {
     const [spec] = session.inputs;
     if (spec === undefined || session.inputs.length > 1)

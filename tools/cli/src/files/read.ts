@@ -1,4 +1,4 @@
-import { InvalidInputError } from '@dgconv/core';
+import { InvalidInputError, UnsupportedError } from '@dgconv/core';
 import { readFileSync } from 'node:fs';
 import { reasonOf } from './write.js';
 
@@ -13,3 +13,18 @@ export const readBytes = (file: string): Uint8Array => {
     throw new InvalidInputError(`${file} cannot be read: ${reasonOf(error)}`, { cause: error });
   }
 };
+
+/**
+ * A handler that lets errors of a user's file name it.
+ * @throws {DgconvError} what it is given, with the file before the message where that does not name it.
+ */
+export const failNaming =
+  (file: string) =>
+  (error: unknown): never => {
+    const isKnown = error instanceof InvalidInputError || error instanceof UnsupportedError;
+    if (!isKnown || error.message.includes(file)) throw error;
+    const message = `${file}: ${error.message}`;
+    throw error instanceof InvalidInputError
+      ? new InvalidInputError(message, { cause: error })
+      : new UnsupportedError(message, { cause: error });
+  };
