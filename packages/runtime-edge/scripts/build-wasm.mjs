@@ -1,8 +1,8 @@
 // Builds the WebAssembly modules with @yowasp/clang, a compiler that npm installs: plain SIMD, and relaxed SIMD for those who ask for it.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runClang } from '@yowasp/clang';
-import { buildHash, filesBelow, packageFolder, translationUnits, unlessCurrent } from './engine-sources.mjs';
+import { buildHash, filesBelow, packageFolder, translationUnits, unitHash, unlessCurrent } from './engine-sources.mjs';
 
 const exported = [
   'malloc',
@@ -51,8 +51,10 @@ async function clang(args, files) {
 
 const compiler = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')).devDependencies['@yowasp/clang'];
 const plans = Object.entries(variants).map(([arch, output]) => {
-  const extra = arch === 'wasm-relaxed' ? ['-DDGC_WASM_RELAXED'] : [];
-  return { output, units: translationUnits(arch, ['native/bindings/c_api.cc'], [...target, ...extra]) };
+  const units = translationUnits(arch, ['native/bindings/c_api.cc'], target);
+  const select = units.find(({ source }) => source.endsWith('/select.cc'));
+  if (arch === 'wasm-relaxed') select.flags.push('-DDGC_WASM_RELAXED');
+  return { output, units };
 });
 const link = [
   ...target,
@@ -63,17 +65,27 @@ const link = [
   '-Wl,-z,stack-size=1048576',
   ...exported.map((name) => `-Wl,--export=${name}`),
 ];
+const used = new Set();
 const outputs = Object.values(variants).map((name) => join(folder, name));
 await unlessCurrent(folder, buildHash({ compiler, plans, link }), outputs, async () => {
   await runClang(undefined, {}, { fetchProgress() {} });
   mkdirSync(folder, { recursive: true });
+  const objectFolder = join(folder, 'objects');
+  mkdirSync(objectFolder, { recursive: true });
   for (const { output, units } of plans) {
     const objects = {};
-    for (const { source, object, flags } of units) {
-      const files = await clang(['-c', source, '-o', object, ...flags], sourceTree());
-      objects[object] = files[object];
+    for (const unit of units) {
+      const stored = join(objectFolder, `${unitHash(compiler, unit)}.o`);
+      if (!existsSync(stored)) {
+        const files = await clang(['-c', unit.source, '-o', unit.object, ...unit.flags], sourceTree());
+        writeFileSync(stored, files[unit.object]);
+      }
+      used.add(stored);
+      objects[unit.object] = readFileSync(stored);
     }
     const files = await clang([...Object.keys(objects), ...link, '-o', output], objects);
     writeFileSync(join(folder, output), files[output]);
   }
+  for (const name of readdirSync(objectFolder))
+    if (!used.has(join(objectFolder, name))) rmSync(join(objectFolder, name));
 });

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The folder of this package. */
@@ -68,11 +68,27 @@ export function filesBelow(folder) {
 
 /** Hash of sources, flags and compiler: what a build depends on. */
 export function buildHash(description) {
-  const hash = createHash('sha256').update(JSON.stringify(description));
   const sources = [...filesBelow('native'), ...filesBelow('include'), ...filesBelow('scripts')];
-  for (const name of sources.filter((name) => !name.startsWith('native/test/') || name.includes('fma_peak')))
-    hash.update(`\n${name}\n`).update(readFileSync(join(packageFolder, name)));
+  return hashOf(
+    description,
+    sources.filter((name) => !name.startsWith('native/test/') || name.includes('fma_peak')),
+  );
+}
+
+function hashOf(description, sources) {
+  const hash = createHash('sha256').update(JSON.stringify(description));
+  for (const name of sources) hash.update(`\n${name}\n`).update(readFileSync(join(packageFolder, name)));
   return hash.digest('hex');
+}
+
+/** What one object depends on: kernels include nothing but their own folder. */
+export function unitHash(compiler, unit) {
+  const isKernels = unit.source.startsWith('native/kernels/');
+  const folders = isKernels ? ['native/kernels'] : ['native', 'include'];
+  return hashOf(
+    { compiler, unit },
+    folders.flatMap(filesBelow).filter((name) => /\.(cc|h|inc)$/.test(name)),
+  );
 }
 
 /** Runs `build` unless `outputs` are there and were made from what `hash` stands for. */
@@ -103,13 +119,22 @@ function run(command, args) {
   });
 }
 
-/** Compiles `units` into `folder`, two at a time, and gives the objects' paths. */
+/** Compiles those of `units` that changed into `folder`, two at a time, and gives the objects' paths. */
 export async function compileUnits(cxx, units, folder) {
   mkdirSync(folder, { recursive: true });
+  const version = compilerVersion(cxx);
   const objects = units.map((unit) => relative(packageFolder, join(folder, unit.object)));
-  const waiting = units.map((unit, index) => ['-c', unit.source, '-o', objects[index], ...unit.flags]);
+  const waiting = [...units.keys()];
   const worker = async () => {
-    for (let args = waiting.shift(); args; args = waiting.shift()) await run(cxx, args);
+    for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+      const { source, flags } = units[index];
+      const object = objects[index];
+      const stamp = join(packageFolder, `${object}.hash`);
+      const hash = unitHash([cxx, version], units[index]);
+      if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) continue;
+      await run(cxx, ['-c', source, '-o', object, ...flags]);
+      writeFileSync(stamp, hash);
+    }
   };
   await Promise.all([worker(), worker()]);
   return objects;
@@ -118,9 +143,4 @@ export async function compileUnits(cxx, units, folder) {
 /** Links, archives or strips: any tool, run in the package's folder. */
 export async function runTool(command, args) {
   await run(command, args);
-}
-
-/** Creates the folder of a file. */
-export function makeFolderOf(path) {
-  mkdirSync(dirname(path), { recursive: true });
 }

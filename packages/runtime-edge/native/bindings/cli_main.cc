@@ -1,0 +1,447 @@
+// dgconv-run: a static program that runs, times and checks .edge files on a board.
+// Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 an input was rejected.
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <initializer_list>
+
+#include "include/dgconv_edge.h"
+#include "native/plan/array.h"
+#include "native/plan/select.h"
+#include "npy.h"
+
+namespace {
+
+using dgc::cli::NpyArray;
+using dgc::edge::Array;
+
+constexpr int kDone = 0, kCheckFailed = 1, kUsage = 2, kRejected = 3;
+constexpr int kMaxFiles = 64;
+
+const char kHelp[] =
+    "dgconv-run runs, times and checks compiled networks (.edge) on this machine.\n\n"
+    "  dgconv-run run FILE --input [NAME=]x.npy --output [NAME=]y.npy   float32, channels last, any batch\n"
+    "  dgconv-run bench FILE [--repeats N]     N timed runs after the load, without warm-up; default 20\n"
+    "  dgconv-run info FILE                    inputs, outputs, the kernel of every step, memory\n"
+    "  dgconv-run selftest FILE                runs the test vectors that the file carries\n"
+    "  dgconv-run conformance DIR              runs every case of a bundle, writes DIR/result.json and DIR/result.tap\n\n"
+    "Options: --threads N (default 1), --isa NAME, --json (one JSON document on stdout), --help, --version\n\n"
+    "Examples\n"
+    "  dgconv-run run demo.edge --input digits.npy --output scores.npy\n"
+    "  dgconv-run bench demo.edge --repeats 50 --threads 4 --json\n"
+    "  dgconv-run conformance bundle && echo all good\n";
+
+struct NamedFile {
+  const char* name;  // empty: the only one
+  const char* path;
+};
+
+struct Options {
+  const char* command = nullptr;
+  const char* target = nullptr;
+  NamedFile inputs[kMaxFiles] = {}, outputs[kMaxFiles] = {};
+  int input_count = 0, output_count = 0;
+  int threads = 1, repeats = 20;
+  const char* isa = "";
+  bool json = false;
+};
+
+int fail(int code, const char* message) {
+  fprintf(stderr, "dgconv-run: %s\n", message);
+  return code;
+}
+
+double now_ms() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return double(time.tv_sec) * 1e3 + double(time.tv_nsec) / 1e6;
+}
+
+void print_string(FILE* to, const char* text) {
+  fputc('"', to);
+  for (; *text != 0; ++text) {
+    const unsigned char c = static_cast<unsigned char>(*text);
+    if (c < 0x20 || c == '"' || c == '\\') fprintf(to, "\\u%04x", c);
+    else fputc(c, to);
+  }
+  fputc('"', to);
+}
+
+// NAME=PATH, or PATH alone; `text` is cut at the first '='.
+NamedFile named_file(char* text) {
+  char* equals = strchr(text, '=');
+  if (equals == nullptr) return {"", text};
+  *equals = 0;
+  return {text, equals + 1};
+}
+
+bool whole_number(const char* text, int least, int most, int& value) {
+  char* end;
+  const long parsed = strtol(text, &end, 10);
+  if (*text == 0 || *end != 0 || parsed < least || parsed > most) return false;
+  value = int(parsed);
+  return true;
+}
+
+// kDone, or what to exit with.
+int parse(int argc, char** argv, Options& options) {
+  for (int i = 1; i < argc; ++i) {
+    char* argument = argv[i];
+    if (strncmp(argument, "--", 2) != 0) {
+      if (options.command == nullptr) options.command = argument;
+      else if (options.target == nullptr) options.target = argument;
+      else return fail(kUsage, "there are more arguments than a command and a file; see --help");
+      continue;
+    }
+    if (strcmp(argument, "--json") == 0) {
+      options.json = true;
+      continue;
+    }
+    if (i + 1 == argc) return fail(kUsage, "an option is unknown or lacks its value; see --help");
+    char* value = argv[++i];
+    if (strcmp(argument, "--input") == 0 && options.input_count < kMaxFiles) options.inputs[options.input_count++] = named_file(value);
+    else if (strcmp(argument, "--output") == 0 && options.output_count < kMaxFiles) options.outputs[options.output_count++] = named_file(value);
+    else if (strcmp(argument, "--isa") == 0) options.isa = value;
+    else if (strcmp(argument, "--threads") == 0 && whole_number(value, 1, 256, options.threads)) continue;
+    else if (strcmp(argument, "--repeats") == 0 && whole_number(value, 1, 1000000, options.repeats)) continue;
+    else return fail(kUsage, "an option is unknown or its value out of range; see --help");
+  }
+  if (options.command == nullptr) return fail(kUsage, "there is no command; see --help");
+  const char* commands[] = {"run", "bench", "info", "selftest", "conformance"};
+  bool known = false;
+  for (const char* command : commands) known = known || strcmp(command, options.command) == 0;
+  if (!known) return fail(kUsage, "the command is unknown; see --help");
+  if (options.target == nullptr) return fail(kUsage, "the command needs a file or folder; see --help");
+  return kDone;
+}
+
+dgc_options session_options(const Options& options) {
+  dgc_options result = {};
+  result.threads = options.threads;
+  result.isa = options.isa;
+  return result;
+}
+
+int load(const Options& options, dgc_session** session) {
+  char message[512];
+  const dgc_options settings = session_options(options);
+  if (dgc_session_load_file(options.target, &settings, session, message, sizeof(message)) == DGC_OK) return kDone;
+  char named[PATH_MAX + 600];
+  snprintf(named, sizeof(named), "%s: %s", options.target, message);
+  return fail(kRejected, named);
+}
+
+const NamedFile* file_for(const NamedFile* files, int count, const char* name, int tensors) {
+  for (int i = 0; i < count; ++i)
+    if (strcmp(files[i].name, name) == 0 || (files[i].name[0] == 0 && tensors == 1)) return &files[i];
+  return nullptr;
+}
+
+int run(const Options& options) {
+  if (options.input_count == 0) return fail(kUsage, "run needs --input x.npy");
+  dgc_session* session;
+  const int loaded = load(options, &session);
+  if (loaded != kDone) return loaded;
+  const int inputs = dgc_session_input_count(session), outputs = dgc_session_output_count(session);
+  Array<NpyArray> given, results;
+  char message[700];
+  int64_t batch = -1;
+  for (int i = 0; i < inputs; ++i) {
+    dgc_tensor_info info;
+    dgc_session_input(session, i, &info);
+    const NamedFile* file = file_for(options.inputs, options.input_count, info.name, inputs);
+    if (file == nullptr) {
+      snprintf(message, sizeof(message), "the input '%s' is missing: give --input %s=FILE", info.name, info.name);
+      return fail(kUsage, message);
+    }
+    NpyArray array;
+    if (!dgc::cli::read_npy(file->path, array, message, sizeof(message))) return fail(kRejected, message);
+    bool fits = array.rank == info.rank;
+    for (int32_t d = 1; fits && d < info.rank; ++d) fits = array.dims[d] == info.dims[d];
+    const int64_t count = !fits ? 0 : info.rank == 0 || info.dims[0] != 1 ? int64_t(array.elements() == int64_t(info.elements)) : array.dims[0];
+    if (count < 1 || (batch >= 0 && batch != count)) {
+      int at = snprintf(message, sizeof(message), "%s: its shape does not fit the input '%s', which is [N", file->path, info.name);
+      for (int32_t d = 1; d < info.rank && at < int(sizeof(message)); ++d) at += snprintf(message + at, sizeof(message) - size_t(at), ", %d", info.dims[d]);
+      if (at < int(sizeof(message))) snprintf(message + at, sizeof(message) - size_t(at), "], channels last, with the same N everywhere");
+      return fail(kRejected, message);
+    }
+    batch = count;
+    given.push(array);
+  }
+  if (batch < 0) batch = 1;
+  for (int i = 0; i < outputs; ++i) {
+    dgc_tensor_info info;
+    dgc_session_output(session, i, &info);
+    NpyArray array;
+    array.rank = info.rank;
+    for (int32_t d = 0; d < info.rank; ++d) array.dims[d] = info.dims[d];
+    if (array.rank > 0) array.dims[0] *= batch;
+    array.values = static_cast<float*>(malloc(size_t(array.elements()) * sizeof(float)));
+    if (array.values == nullptr) return fail(kRejected, "no memory for the outputs");
+    results.push(array);
+  }
+  const double begin = now_ms();
+  Array<const float*> from(size_t(inputs), nullptr);
+  Array<float*> to(size_t(outputs), nullptr);
+  for (int64_t n = 0; n < batch; ++n) {
+    for (int i = 0; i < inputs; ++i) from[size_t(i)] = given[size_t(i)].values + n * (given[size_t(i)].elements() / batch);
+    for (int i = 0; i < outputs; ++i) to[size_t(i)] = results[size_t(i)].values + n * (results[size_t(i)].elements() / batch);
+    if (dgc_session_run(session, 1, from.data(), to.data(), message, sizeof(message)) != DGC_OK) return fail(kRejected, message);
+  }
+  const double ms = now_ms() - begin;
+  for (int i = 0; i < outputs; ++i) {
+    dgc_tensor_info info;
+    dgc_session_output(session, i, &info);
+    const NamedFile* file = file_for(options.outputs, options.output_count, info.name, outputs);
+    if (file != nullptr && !dgc::cli::write_npy(file->path, results[size_t(i)], message, sizeof(message))) return fail(kRejected, message);
+  }
+  if (options.json) printf("{\"runtime\":\"dgconv-run\",\"outputs\":[");
+  for (int i = 0; i < outputs; ++i) {
+    dgc_tensor_info info;
+    dgc_session_output(session, i, &info);
+    if (options.json) {
+      printf(i ? ",{\"name\":" : "{\"name\":");
+      print_string(stdout, info.name);
+      printf(",\"shape\":[");
+    } else {
+      printf("%s [", info.name);
+    }
+    for (int32_t d = 0; d < results[size_t(i)].rank; ++d) printf(d ? (options.json ? ",%lld" : ", %lld") : "%lld", static_cast<long long>(results[size_t(i)].dims[d]));
+    printf(options.json ? "]}" : "]\n");
+  }
+  printf(options.json ? "],\"ms\":%.6f}\n" : "%.3f ms\n", ms);
+  dgc_session_destroy(session);
+  return kDone;
+}
+
+int compare_doubles(const void* a, const void* b) {
+  const double x = *static_cast<const double*>(a), y = *static_cast<const double*>(b);
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+// Multiply-adds of the whole plan, out of its JSON.
+double plan_macs(const char* plan) {
+  double sum = 0;
+  for (const char* at = strstr(plan, "\"macs\":"); at != nullptr; at = strstr(at + 1, "\"macs\":")) sum += strtod(at + 7, nullptr);
+  return sum;
+}
+
+int bench(const Options& options) {
+  const double begin = now_ms();
+  dgc_session* session;
+  const int loaded = load(options, &session);
+  if (loaded != kDone) return loaded;
+  const double load_ms = now_ms() - begin;
+  Array<float*> buffers;
+  uint32_t random = 1;
+  const int inputs = dgc_session_input_count(session), outputs = dgc_session_output_count(session);
+  for (int i = 0; i < inputs + outputs; ++i) {
+    dgc_tensor_info info;
+    if (i < inputs) dgc_session_input(session, i, &info);
+    else dgc_session_output(session, i - inputs, &info);
+    float* buffer = static_cast<float*>(malloc(size_t(info.elements) * sizeof(float)));
+    if (buffer == nullptr) return fail(kRejected, "no memory for inputs and outputs");
+    for (uint64_t k = 0; k < info.elements; ++k) {
+      random = random * 1664525u + 1013904223u;
+      buffer[k] = float(int32_t(random >> 8) - (1 << 23)) / float(1 << 23);
+    }
+    buffers.push(buffer);
+  }
+  Array<double> times;
+  char message[512];
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    const double start = now_ms();
+    if (dgc_session_run(session, 1, buffers.data(), buffers.data() + inputs, message, sizeof(message)) != DGC_OK) return fail(kRejected, message);
+    times.push(now_ms() - start);
+  }
+  const double first = times[0];
+  qsort(times.data(), times.size(), sizeof(double), compare_doubles);
+  const double median = times[times.size() / 2], least = times[0], most = times.back();
+  const double gflops = 2 * plan_macs(dgc_session_plan(session)) / median / 1e6;
+  if (options.json) {
+    printf("{\"rows\":[{\"name\":");
+    print_string(stdout, options.target);
+    printf(",\"runtime\":\"dgconv-run\",\"threads\":%d,\"repeats\":%d,\"loadMs\":%.6f,\"firstMs\":%.6f,\"medianMs\":%.6f,\"minMs\":%.6f,\"maxMs\":%.6f,\"gflops\":%.6f}]}\n", options.threads,
+           options.repeats, load_ms, first, median, least, most, gflops);
+  } else {
+    printf("%s: load %.2f ms, first run %.3f ms, median of %d %.3f ms (%.3f to %.3f), %.2f GFLOP/s, %d threads\n", options.target, load_ms, first, options.repeats, median, least, most, gflops,
+           options.threads);
+  }
+  dgc_session_destroy(session);
+  return kDone;
+}
+
+void print_tensors(const dgc_session* session, int count, dgc_status (*get)(const dgc_session*, int32_t, dgc_tensor_info*), bool json, const char* what) {
+  for (int i = 0; i < count; ++i) {
+    dgc_tensor_info info;
+    get(session, i, &info);
+    if (json) {
+      printf(i ? ",{\"name\":" : "{\"name\":");
+      print_string(stdout, info.name);
+      printf(",\"shape\":[");
+    } else {
+      printf("%s %s [", what, info.name);
+    }
+    for (int32_t d = 0; d < info.rank; ++d) printf(d ? (json ? ",%d" : ", %d") : "%d", info.dims[d]);
+    printf(json ? "]}" : "], channels last, float32\n");
+  }
+}
+
+int info(const Options& options) {
+  dgc_session* session;
+  const int loaded = load(options, &session);
+  if (loaded != kDone) return loaded;
+  if (options.json) printf("{\"version\":\"%s\",\"isas\":\"%s\",\"inputs\":[", dgc_version(), dgc::edge::available_isas());
+  print_tensors(session, dgc_session_input_count(session), dgc_session_input, options.json, "input");
+  if (options.json) printf("],\"outputs\":[");
+  print_tensors(session, dgc_session_output_count(session), dgc_session_output, options.json, "output");
+  const char* plan = dgc_session_plan(session);
+  if (options.json) {
+    printf("],\"plan\":%s}\n", plan);
+  } else {
+    // One step a line: the JSON is ours, so that its commas between objects are where lines end.
+    for (const char* at = plan; *at != 0; ++at) {
+      putchar(*at);
+      if (*at == '[' || (*at == '}' && at[1] == ',')) putchar('\n');
+    }
+    putchar('\n');
+  }
+  dgc_session_destroy(session);
+  return kDone;
+}
+
+int selftest(const Options& options) {
+  const dgc_options settings = session_options(options);
+  double error = 0;
+  uint64_t compared = 0;
+  char message[512] = "";
+  const dgc_status status = dgc_selftest_file(options.target, &settings, &error, &compared, message, sizeof(message));
+  const bool ok = status == DGC_OK;
+  if (options.json) {
+    printf("{\"ok\":%s,\"maxAbsError\":%g,\"compared\":%llu,\"reason\":", ok ? "true" : "false", error, static_cast<unsigned long long>(compared));
+    print_string(stdout, message);
+    printf("}\n");
+  } else if (ok) {
+    printf("%s: %llu values compared, largest error %g\n", options.target, static_cast<unsigned long long>(compared), error);
+  } else {
+    fprintf(stderr, "dgconv-run: %s: %s\n", options.target, message);
+  }
+  return ok ? kDone : compared > 0 ? kCheckFailed : kRejected;
+}
+
+struct Case {
+  char* name;
+  char* reason;  // null: passed
+  bool skipped;
+};
+
+void write_tap(FILE* to, const Array<Case>& cases) {
+  fprintf(to, "TAP version 13\n1..%zu\n", cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const Case& entry = cases[i];
+    fprintf(to, "%s %zu - ", entry.reason == nullptr || entry.skipped ? "ok" : "not ok", i + 1);
+    for (const char* at = entry.name; *at != 0; ++at) fputc(*at == '#' || *at == '\\' ? '_' : *at, to);
+    if (entry.skipped) fprintf(to, " # SKIP %s", entry.reason);
+    else if (entry.reason != nullptr) fprintf(to, "\n# %s", entry.reason);
+    fputc('\n', to);
+  }
+}
+
+void write_json(FILE* to, const Array<Case>& cases, int threads, const char* isa) {
+  size_t counts[3] = {};
+  for (const Case& entry : cases) ++counts[entry.reason == nullptr ? 0 : entry.skipped ? 2 : 1];
+  fprintf(to, "{\"runtime\":\"dgconv-run\",\"version\":\"%s\",\"isa\":", dgc_version());
+  print_string(to, isa);
+  fprintf(to, ",\"threads\":%d,\"suite\":\"bundle\",\"passed\":%zu,\"failed\":%zu,\"skipped\":%zu", threads, counts[0], counts[1], counts[2]);
+  for (const bool skips : {false, true}) {
+    fprintf(to, skips ? ",\"skips\":[" : ",\"failures\":[");
+    bool first = true;
+    for (const Case& entry : cases) {
+      if (entry.reason == nullptr || entry.skipped != skips) continue;
+      fprintf(to, first ? "{\"name\":" : ",{\"name\":");
+      print_string(to, entry.name);
+      fprintf(to, ",\"reason\":");
+      print_string(to, entry.reason);
+      fputc('}', to);
+      first = false;
+    }
+    fputc(']', to);
+  }
+  fprintf(to, ",\"cases\":[");
+  for (size_t i = 0; i < cases.size(); ++i) {
+    if (i) fputc(',', to);
+    print_string(to, cases[i].name);
+  }
+  fprintf(to, "]}\n");
+}
+
+// DIR/cases.txt: one case a line, the file's name, a tab, the case's name.
+int conformance(const Options& options) {
+  char path[2 * PATH_MAX], line[PATH_MAX], message[512];
+  snprintf(path, sizeof(path), "%s/cases.txt", options.target);
+  FILE* list = fopen(path, "r");
+  if (list == nullptr) {
+    snprintf(message, sizeof(message), "%.400s: there is no cases.txt: it is no conformance bundle", options.target);
+    return fail(kRejected, message);
+  }
+  const dgc_options settings = session_options(options);
+  Array<Case> cases;
+  bool failed = false;
+  while (fgets(line, sizeof(line), list) != nullptr) {
+    line[strcspn(line, "\r\n")] = 0;
+    char* tab = strchr(line, '\t');
+    if (line[0] == 0) continue;
+    if (tab == nullptr || strchr(line, '/') != nullptr) {
+      fclose(list);
+      return fail(kRejected, "cases.txt is broken: a line is a file's name in the bundle, a tab and a case's name");
+    }
+    *tab = 0;
+    snprintf(path, sizeof(path), "%s/%s", options.target, line);
+    double error = 0;
+    uint64_t compared = 0;
+    const dgc_status status = dgc_selftest_file(path, &settings, &error, &compared, message, sizeof(message));
+    Case entry = {strdup(tab + 1), status == DGC_OK ? nullptr : strdup(message), false};
+    failed = failed || entry.reason != nullptr;
+    cases.push(entry);
+    if (!options.json && entry.reason != nullptr) fprintf(stderr, "failed: %s: %s\n", entry.name, entry.reason);
+  }
+  fclose(list);
+  const dgc::KernelTable* kernels = dgc::edge::find_kernels(options.isa);
+  const char* isa = kernels == nullptr ? "none" : kernels->isa;
+  snprintf(path, sizeof(path), "%s/result.json", options.target);
+  FILE* json = fopen(path, "w");
+  snprintf(path, sizeof(path), "%s/result.tap", options.target);
+  FILE* tap = fopen(path, "w");
+  if (json == nullptr || tap == nullptr) return fail(kRejected, "the results cannot be written into the bundle");
+  write_json(json, cases, options.threads, isa);
+  write_tap(tap, cases);
+  const bool closed = (fclose(json) == 0) & (fclose(tap) == 0);
+  if (!closed) return fail(kRejected, "the results cannot be written into the bundle");
+  if (options.json) write_json(stdout, cases, options.threads, isa);
+  else {
+    size_t passed = 0;
+    for (const Case& entry : cases) passed += entry.reason == nullptr;
+    printf("%zu of %zu cases passed (%s, %d threads)\n", passed, cases.size(), isa, options.threads);
+  }
+  return failed || cases.empty() ? kCheckFailed : kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (strcmp(argv[i], "--help") == 0) return fputs(kHelp, stdout) < 0 ? kRejected : kDone;
+    if (strcmp(argv[i], "--version") == 0) return printf("dgconv-run %s\n", dgc_version()) < 0 ? kRejected : kDone;
+  }
+  Options options;
+  const int parsed = parse(argc, argv, options);
+  if (parsed != kDone) return parsed;
+  if (strcmp(options.command, "run") == 0) return run(options);
+  if (strcmp(options.command, "bench") == 0) return bench(options);
+  if (strcmp(options.command, "info") == 0) return info(options);
+  if (strcmp(options.command, "selftest") == 0) return selftest(options);
+  return conformance(options);
+}
