@@ -27,6 +27,10 @@ void reluGradient(const KernelTable& kernels, const ElementsParams& p, const flo
   forElements(p.elements, [&](long first, long count) { kernels.reluGradient(x + first, dy + first, count, dx + first); });
 }
 
+void addRelu(const KernelTable& kernels, const ElementsParams& p, const float* a, const float* b, float* y) {
+  forElements(p.elements, [&](long first, long count) { kernels.addRelu(a + first, b + first, count, y + first); });
+}
+
 void step(const KernelTable& kernels, const ElementsParams& p, const float* x, float* y) {
   forElements(p.elements, [&](long first, long count) { kernels.step(x + first, count, y + first); });
 }
@@ -100,7 +104,7 @@ float averageScale(const Window& w) { return 1.0f / ((w.endY - w.firstY) * (w.en
 
 }  // namespace
 
-void pool(const PoolParams& p, const float* x, float* y) {
+void pool(const KernelTable& kernels, const PoolParams& p, const float* x, float* y) {
   const long C = p.channels;
   parallelFor(p.batch * p.outputHeight, [&](long task, int) {
     const long n = task / p.outputHeight, oy = task % p.outputHeight;
@@ -113,49 +117,35 @@ void pool(const PoolParams& p, const float* x, float* y) {
           const float* from = x + ((n * p.inputHeight + iy) * p.inputWidth + ix) * C;
           if (first)
             memcpy(to, from, sizeof(float) * C);
-          else if (p.maximum)
-            for (long c = 0; c < C; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
           else
-            for (long c = 0; c < C; c++) to[c] += from[c];
+            (p.maximum ? kernels.maximumInto : kernels.addInto)(from, C, to);
         }
-      if (!p.maximum) {
-        const float scale = averageScale(w);
-        for (long c = 0; c < C; c++) to[c] *= scale;
-      }
+      if (!p.maximum) kernels.scaleBy(averageScale(w), C, to);
     }
   });
 }
 
-void poolGradient(const PoolParams& p, const float* x, const float* y, const float* dy, float* dx) {
+void poolGradient(const KernelTable& kernels, const PoolParams& p, const float* x, const float* y, const float* dy, float* dx) {
   const long C = p.channels;
-  parallelFor(p.batch, [&](long n, int) {
+  parallelFor(p.batch, [&](long n, int thread) {
     const long imageSize = p.inputHeight * p.inputWidth * C;
-    float* image = dx + n * imageSize;
-    memset(image, 0, sizeof(float) * imageSize);
+    const float* image = x + n * imageSize;
+    float* gradient = dx + n * imageSize;
+    float* left = scratch(thread, 2, C);
+    memset(gradient, 0, sizeof(float) * imageSize);
     for (long oy = 0; oy < p.outputHeight; oy++)
       for (long ox = 0; ox < p.outputWidth; ox++) {
         const Window w = windowAt(p, oy, ox);
         const long at = ((n * p.outputHeight + oy) * p.outputWidth + ox) * C;
-        const float* gradient = dy + at;
-        if (!p.maximum) {
-          const float scale = averageScale(w);
-          for (long iy = w.firstY; iy < w.endY; iy++)
-            for (long ix = w.firstX; ix < w.endX; ix++) {
-              float* to = image + (iy * p.inputWidth + ix) * C;
-              for (long c = 0; c < C; c++) to[c] += gradient[c] * scale;
-            }
-          continue;
-        }
-        for (long c = 0; c < C; c++) {
-          bool found = false;
-          for (long iy = w.firstY; iy < w.endY && !found; iy++)
-            for (long ix = w.firstX; ix < w.endX && !found; ix++) {
-              const long i = (iy * p.inputWidth + ix) * C + c;
-              if (x[n * imageSize + i] != y[at + c]) continue;
-              image[i] += gradient[c];
-              found = true;
-            }
-        }
+        if (p.maximum) memcpy(left, dy + at, sizeof(float) * C);
+        for (long iy = w.firstY; iy < w.endY; iy++)
+          for (long ix = w.firstX; ix < w.endX; ix++) {
+            const long i = (iy * p.inputWidth + ix) * C;
+            if (p.maximum)
+              kernels.routeMaximum(image + i, y + at, C, left, gradient + i);
+            else
+              kernels.addScaled(dy + at, averageScale(w), C, gradient + i);
+          }
       }
   });
 }

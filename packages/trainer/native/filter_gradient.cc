@@ -48,12 +48,12 @@ void filterGradient(const KernelTable& kernels, const ConvParams& p, const float
   const long productSize = taps * blockIn * vectors * lanes;
   float* sums = scratch(0, 0, productCount * productSize);
   long tileCount = 0;
-  const long panels = ceilDivide(vectors, kMaxVectors);
+  const long mostVectors = kernels.filterVectors, panels = ceilDivide(vectors, mostVectors);
   Tile* tiles = static_cast<Tile*>(malloc(sizeof(Tile) * productCount * taps * panels * blockIn));
   for (long product = 0; product < productCount; product++)
     for (long tap = 0; tap < taps; tap++)
       for (long panel = 0; panel < panels; panel++) {
-        const long firstVector = panel * kMaxVectors, left = vectors - firstVector, width = left < kMaxVectors ? left : kMaxVectors;
+        const long firstVector = panel * mostVectors, left = vectors - firstVector, width = left < mostVectors ? left : mostVectors;
         const long count = ceilDivide(blockIn, kernels.filterRows[width]);
         for (long i = 0; i < count; i++)
           tiles[tileCount++] = {product, tap, blockIn * i / count, blockIn * (i + 1) / count - blockIn * i / count, firstVector, width};
@@ -76,7 +76,10 @@ void filterGradient(const KernelTable& kernels, const ConvParams& p, const float
   }
 
   const long imageSize = xPixels * p.inputChannels + dyPixels * p.outputChannels;
-  const long imagesPerBlock = 98304 / imageSize + 1;
+  // The tiles of wide vectors are large enough to read from the second cache; others take few pixels at a time, which stay in the first.
+  const long pixelSize = p.inputChannels + p.outputChannels;
+  const long chunks = lanes == 16 || dyPixels < 48 ? 1 : ceilDivide(dyPixels, 6144 / pixelSize < 24 ? 24 : 6144 / pixelSize);
+  const long imagesPerBlock = chunks > 1 ? 1 : 98304 / imageSize + 1;
   const int threads = threadCount();
   parallelFor(threads, [&](long share, int thread) {
     const long firstTile = tileCount * share / threads, endTile = tileCount * (share + 1) / threads;
@@ -96,23 +99,24 @@ void filterGradient(const KernelTable& kernels, const ConvParams& p, const float
         memset(copy + images * dyPixels * dyStride, 0, sizeof(float) * lanes);
         dyBlock = copy;
       }
-      for (long i = firstTile; i < endTile; i++) {
-        const Tile& tile = tiles[i];
-        const Product& product = products[tile.product];
-        FilterTile t;
-        t.x = xBlock + product.inputBlock * blockIn + tile.firstIn;
-        t.dy = dyBlock + product.outputBlock * blockOut + tile.firstVector * lanes;
-        t.pairs = pairs + tile.tap * dyPixels * 2;
-        t.count = pairCount[tile.tap];
-        t.images = images;
-        t.xImageStride = xPixels * p.inputChannels;
-        t.dyImageStride = dyPixels * dyStride;
-        t.outputStride = vectors * lanes;
-        t.output = sums + tile.product * productSize + (tile.tap * blockIn + tile.firstIn) * t.outputStride + tile.firstVector * lanes;
-        t.width = tile.vectors * lanes;
-        t.accumulate = n > 0;
-        kernels.filter[tile.vectors][tile.rows](t);
-      }
+      for (long chunk = 0; chunk < chunks; chunk++)
+        for (long i = firstTile; i < endTile; i++) {
+          const Tile& tile = tiles[i];
+          const long firstPair = pairCount[tile.tap] * chunk / chunks;
+          const Product& product = products[tile.product];
+          FilterTile t;
+          t.x = xBlock + product.inputBlock * blockIn + tile.firstIn;
+          t.dy = dyBlock + product.outputBlock * blockOut + tile.firstVector * lanes;
+          t.pairs = pairs + (tile.tap * dyPixels + firstPair) * 2;
+          t.count = pairCount[tile.tap] * (chunk + 1) / chunks - firstPair;
+          t.images = images;
+          t.xImageStride = xPixels * p.inputChannels;
+          t.dyImageStride = dyPixels * dyStride;
+          t.outputStride = vectors * lanes;
+          t.output = sums + tile.product * productSize + (tile.tap * blockIn + tile.firstIn) * t.outputStride + tile.firstVector * lanes;
+          t.accumulate = n > 0 || chunk > 0;
+          kernels.filter[tile.vectors][tile.rows](t);
+        }
     }
   });
 

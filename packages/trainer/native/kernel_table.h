@@ -22,7 +22,7 @@ struct ConvTile {
   long width;                    // channels to store, ≤ vectors·lanes
 };
 
-// out[i, 0..width) (+)= Σ over images and pixel pairs of x[pixel, i] · dy[pixel, 0..width).
+// out[i, 0..vectors·lanes) (+)= Σ over images and pixel pairs of x[pixel, i] · dy[pixel, 0..vectors·lanes).
 struct FilterTile {
   const float* x;
   const float* dy;
@@ -33,7 +33,6 @@ struct FilterTile {
   long dyImageStride;
   float* output;
   long outputStride;
-  long width;
   bool accumulate;
 };
 
@@ -72,6 +71,7 @@ enum BinaryKind { kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kBina
 struct KernelTable {
   int lanes;
   int convRows[kMaxVectors + 1];    // most rows of a tile that is that many vectors wide
+  int filterVectors;              // widest tile of a filter gradient
   int filterRows[kMaxVectors + 1];
   ConvTileFunction conv[kMaxVectors + 1][kMaxRows + 1];
   FilterTileFunction filter[kMaxVectors + 1][kMaxRows + 1];
@@ -92,9 +92,15 @@ struct KernelTable {
                                const float* c, long rows, long channels, float* dx);
   void (*relu)(const float* x, long elements, float* y);
   void (*reluGradient)(const float* x, const float* dy, long elements, float* dx);
+  void (*addRelu)(const float* a, const float* b, long elements, float* y);
   void (*step)(const float* x, long elements, float* y);
   void (*addInto)(const float* x, long elements, float* y);
   void (*binary[kBinaryKinds])(const float* a, long strideA, const float* b, long strideB, long elements, float* y);  // strides 0 or 1
+  // y = the larger of x and y; y += x·factor.
+  void (*maximumInto)(const float* x, long elements, float* y);
+  void (*addScaled)(const float* x, float factor, long elements, float* y);
+  // Where x is y, what is left of the gradient goes to dx.
+  void (*routeMaximum)(const float* x, const float* y, long elements, float* left, float* dx);
   void (*scaleBy)(float factor, long elements, float* y);
   double (*sum)(const float* x, long elements);
   void (*momentum)(const float* parameter, const float* gradient, const float* velocity, long elements, float learningRate, float momentum,

@@ -86,15 +86,11 @@ void filterTile(const FilterTile& t) {
       }
     }
   }
-  for (int r = 0; r < R; r++) {
-    float* out = t.output + r * t.outputStride;
-    float copy[V * L];
-    DGC_UNROLL for (int v = 0; v < V; v++) store(copy + v * L, sum[r][v]);
-    if (t.accumulate)
-      for (long i = 0; i < t.width; i++) out[i] += copy[i];
-    else
-      for (long i = 0; i < t.width; i++) out[i] = copy[i];
-  }
+  DGC_UNROLL for (int r = 0; r < R; r++)
+    DGC_UNROLL for (int v = 0; v < V; v++) {
+      float* out = t.output + r * t.outputStride + v * L;
+      store(out, t.accumulate ? load(out) + sum[r][v] : sum[r][v]);
+    }
 }
 
 constexpr int planeRows() { return L == 16 ? 14 : 7; }
@@ -299,11 +295,30 @@ void relu(const float* x, long elements, float* y) {
 void reluGradient(const float* x, const float* dy, long elements, float* dx) {
   for (long i = 0; i < elements; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
 }
+void addRelu(const float* a, const float* b, long elements, float* y) {
+  for (long i = 0; i < elements; i++) {
+    const float sum = a[i] + b[i];
+    y[i] = sum > 0 || sum != sum ? sum : 0;
+  }
+}
 void step(const float* x, long elements, float* y) {
   for (long i = 0; i < elements; i++) y[i] = x[i] != x[i] ? x[i] : x[i] > 0 ? 1 : 0;
 }
 void addInto(const float* x, long elements, float* y) {
   for (long i = 0; i < elements; i++) y[i] += x[i];
+}
+void maximumInto(const float* x, long elements, float* y) {
+  for (long i = 0; i < elements; i++) y[i] = x[i] > y[i] ? x[i] : y[i];
+}
+void addScaled(const float* x, float factor, long elements, float* y) {
+  for (long i = 0; i < elements; i++) y[i] += x[i] * factor;
+}
+void routeMaximum(const float* x, const float* y, long elements, float* left, float* dx) {
+  for (long i = 0; i < elements; i++) {
+    const bool attains = x[i] == y[i];
+    dx[i] += attains ? left[i] : 0;
+    left[i] = attains ? 0 : left[i];
+  }
 }
 void scaleBy(float factor, long elements, float* y) {
   for (long i = 0; i < elements; i++) y[i] *= factor;
@@ -370,6 +385,7 @@ DGC_INLINE void fillPlanes(KernelTable& table) {
 KernelTable make() {
   KernelTable table{};
   table.lanes = L;
+  table.filterVectors = L == 16 ? 4 : 2;
   for (int v = 1; v <= kMaxVectors; v++) {
     table.convRows[v] = convRows(v);
     table.filterRows[v] = filterRows(v);
@@ -387,6 +403,7 @@ KernelTable make() {
   table.channelGradientApply = channelGradientApply;
   table.relu = relu;
   table.reluGradient = reluGradient;
+  table.addRelu = addRelu;
   table.step = step;
   table.addInto = addInto;
   table.binary[kAdd] = binary<Add>;
@@ -395,6 +412,9 @@ KernelTable make() {
   table.binary[kDivide] = binary<Divide>;
   table.binary[kMaximum] = binary<Maximum>;
   table.binary[kMinimum] = binary<Minimum>;
+  table.maximumInto = maximumInto;
+  table.addScaled = addScaled;
+  table.routeMaximum = routeMaximum;
   table.scaleBy = scaleBy;
   table.sum = sum;
   table.momentum = momentum;

@@ -1,4 +1,4 @@
-// The training kernels as a Node addon: run(operation, Float64Array, typed arrays), and memory for tensors.
+// The training kernels as a Node addon: run(instruction set, operation, Float64Array, typed arrays), and memory for tensors.
 #include <node_api.h>
 #include <stdlib.h>
 #if defined(__linux__)
@@ -23,25 +23,25 @@ napi_value fail(napi_env env, const char* message) {
   return nullptr;
 }
 
-// run(operation, params, buffers) → status
+// run(instructionSet, operation, params, buffers) → status
 napi_value runOperation(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3];
+  size_t argc = 4;
+  napi_value argv[4];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  int32_t operation;
+  int32_t instructionSet, operation;
   napi_typedarray_type type;
   size_t paramCount;
   void* params;
   uint32_t bufferCount;
-  if (argc != 3 || napi_get_value_int32(env, argv[0], &operation) != napi_ok ||
-      napi_get_typedarray_info(env, argv[1], &type, &paramCount, &params, nullptr, nullptr) != napi_ok || type != napi_float64_array ||
-      paramCount > kMaxParams || napi_get_array_length(env, argv[2], &bufferCount) != napi_ok || bufferCount > kMaxBuffers)
-    return fail(env, "internal: run takes an operation, a Float64Array and an array of typed arrays");
+  if (argc != 4 || napi_get_value_int32(env, argv[0], &instructionSet) != napi_ok || napi_get_value_int32(env, argv[1], &operation) != napi_ok ||
+      napi_get_typedarray_info(env, argv[2], &type, &paramCount, &params, nullptr, nullptr) != napi_ok || type != napi_float64_array ||
+      paramCount > kMaxParams || napi_get_array_length(env, argv[3], &bufferCount) != napi_ok || bufferCount > kMaxBuffers)
+    return fail(env, "internal: run takes two numbers, a Float64Array and an array of typed arrays");
   dgc::Buffer buffers[kMaxBuffers];
   for (uint32_t i = 0; i < bufferCount; i++) {
     napi_value element;
     size_t length;
-    if (napi_get_element(env, argv[2], i, &element) != napi_ok ||
+    if (napi_get_element(env, argv[3], i, &element) != napi_ok ||
         napi_get_typedarray_info(env, element, &type, &length, &buffers[i].data, nullptr, nullptr) != napi_ok ||
         (type != napi_float32_array && type != napi_int32_array))
       return fail(env, "internal: every buffer is a Float32Array or an Int32Array");
@@ -50,7 +50,7 @@ napi_value runOperation(napi_env env, napi_callback_info info) {
   dgc::Status status;
   {
     std::lock_guard<std::mutex> lock(running);
-    status = dgc::run(operation, static_cast<const double*>(params), static_cast<int>(paramCount), buffers, static_cast<int>(bufferCount));
+    status = dgc::run(instructionSet, operation, static_cast<const double*>(params), static_cast<int>(paramCount), buffers, static_cast<int>(bufferCount));
   }
   napi_value result;
   napi_create_int32(env, static_cast<int>(status), &result);
@@ -94,22 +94,26 @@ napi_value setThreads(napi_env env, napi_callback_info info) {
   return argv[0];
 }
 
-napi_value useInstructionSet(napi_env env, napi_callback_info info) {
+// findInstructionSet(name) → its number, or -1
+napi_value findInstructionSet(napi_env env, napi_callback_info info) {
   size_t argc = 1, length;
   napi_value argv[1];
   char name[16];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   if (argc != 1 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, &length) != napi_ok)
-    return fail(env, "internal: useInstructionSet takes a name");
-  std::lock_guard<std::mutex> lock(running);
-  napi_get_boolean(env, dgc::useInstructionSet(name), &argv[0]);
+    return fail(env, "internal: findInstructionSet takes a name");
+  napi_create_int32(env, dgc::findInstructionSet(name), &argv[0]);
   return argv[0];
 }
 
-napi_value instructionSet(napi_env env, napi_callback_info) {
-  napi_value result;
-  napi_create_string_utf8(env, dgc::instructionSet(), NAPI_AUTO_LENGTH, &result);
-  return result;
+napi_value instructionSetName(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  int32_t set;
+  if (argc != 1 || napi_get_value_int32(env, argv[0], &set) != napi_ok || set < 0) return fail(env, "internal: instructionSetName takes a number");
+  napi_create_string_utf8(env, dgc::instructionSetName(set), NAPI_AUTO_LENGTH, &argv[0]);
+  return argv[0];
 }
 
 }  // namespace
@@ -118,8 +122,8 @@ NAPI_MODULE_INIT() {
   const struct {
     const char* name;
     napi_callback function;
-  } functions[] = {{"run", runOperation}, {"allocate", allocate}, {"setThreads", setThreads}, {"useInstructionSet", useInstructionSet},
-                   {"instructionSet", instructionSet}};
+  } functions[] = {{"run", runOperation}, {"allocate", allocate}, {"setThreads", setThreads}, {"findInstructionSet", findInstructionSet},
+                   {"instructionSetName", instructionSetName}};
   for (const auto& f : functions) {
     napi_value function;
     napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.function, nullptr, &function);

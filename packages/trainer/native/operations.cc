@@ -31,17 +31,7 @@ constexpr InstructionSet kInstructionSets[] = {
     {"baseline", kernelsBaseline},
 };
 
-const InstructionSet* chosen = nullptr;
-
-const InstructionSet& instructionSetInUse() {
-  if (!chosen)
-    for (const InstructionSet& set : kInstructionSets)
-      if (available(set.name)) {
-        chosen = &set;
-        break;
-      }
-  return *chosen;
-}
+constexpr int kInstructionSetCount = sizeof kInstructionSets / sizeof *kInstructionSets;
 
 #define DGC_INTEGER_FIELD(name) s.name = static_cast<long>(*p++);
 #define DGC_REAL_FIELD(name) s.name = *p++;
@@ -90,7 +80,7 @@ Status checkOrder(const Buffer& buffer, long length, long bound) {
   return Status::ok;
 }
 
-Status runConv(Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runConv(const KernelTable& kernels, Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   ConvParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   const Buffers b(buffers, bufferCount);
@@ -103,7 +93,6 @@ Status runConv(Operation operation, const double* params, int paramCount, const 
   if (xImage > INT32_MAX || yImage > INT32_MAX) return Status::invalidParameter;
   const int64_t x = p.batch * xImage, y = p.batch * yImage;
   const int64_t filter = static_cast<int64_t>(p.filterHeight) * p.filterWidth * (p.inputChannels / p.groups) * p.outputChannels;
-  const KernelTable& kernels = *instructionSetInUse().kernels();
   if (operation == Operation::convFilterGradients) {
     DGC_CHECK(b.need(0, x));
     DGC_CHECK(b.need(1, y));
@@ -128,7 +117,7 @@ Status runConv(Operation operation, const double* params, int paramCount, const 
   return Status::ok;
 }
 
-Status runBatchNorm(Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runBatchNorm(const KernelTable& kernels, Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   BatchNormParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   if (p.rows <= 0 || p.channels <= 0) return Status::invalidParameter;
@@ -139,7 +128,6 @@ Status runBatchNorm(Operation operation, const double* params, int paramCount, c
     const bool whole = i == 0 || (forward ? i == 3 : i == 1 || i == 6);
     DGC_CHECK(b.need(i, whole ? all : p.channels));
   }
-  const KernelTable& kernels = *instructionSetInUse().kernels();
   if (forward)
     batchNorm(kernels, p, b[0], b[1], b[2], b[3], b[4], b[5]);
   else
@@ -147,23 +135,23 @@ Status runBatchNorm(Operation operation, const double* params, int paramCount, c
   return Status::ok;
 }
 
-Status runElements(Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runElements(const KernelTable& kernels, Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   ElementsParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   if (p.elements < 0) return Status::invalidParameter;
   const Buffers b(buffers, bufferCount);
-  const int needed = operation == Operation::reluGradient ? 3 : 2;
+  const int needed = operation == Operation::reluGradient || operation == Operation::addRelu ? 3 : 2;
   if (bufferCount < needed) return Status::wrongBufferCount;
   for (int i = 0; i < bufferCount; i++) DGC_CHECK(b.need(i, p.elements));
-  const KernelTable& kernels = *instructionSetInUse().kernels();
   if (operation == Operation::relu) relu(kernels, p, b[0], b[1]);
   if (operation == Operation::reluGradient) reluGradient(kernels, p, b[0], b[1], b[2]);
+  if (operation == Operation::addRelu) addRelu(kernels, p, b[0], b[1], b[2]);
   if (operation == Operation::step) step(kernels, p, b[0], b[1]);
   if (operation == Operation::addMany) addMany(kernels, p, b[0], buffers + 1, bufferCount - 1);
   return Status::ok;
 }
 
-Status runBinary(const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runBinary(const KernelTable& kernels, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   BinaryParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   if (p.kind < 0 || p.kind >= kBinaryKinds) return Status::invalidParameter;
@@ -181,31 +169,31 @@ Status runBinary(const double* params, int paramCount, const Buffer* buffers, in
   DGC_CHECK(b.need(0, lastA + 1));
   DGC_CHECK(b.need(1, lastB + 1));
   DGC_CHECK(b.need(2, elements));
-  binary(*instructionSetInUse().kernels(), p, b[0], b[1], b[2]);
+  binary(kernels, p, b[0], b[1], b[2]);
   return Status::ok;
 }
 
-Status runSum(const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runSum(const KernelTable& kernels, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   ReduceParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   if (p.outer < 0 || p.reduced < 0 || p.inner < 0) return Status::invalidParameter;
   const Buffers b(buffers, bufferCount);
   DGC_CHECK(b.need(0, static_cast<int64_t>(p.outer) * p.reduced * p.inner));
   DGC_CHECK(b.need(1, static_cast<int64_t>(p.outer) * p.inner));
-  sum(*instructionSetInUse().kernels(), p, b[0], b[1]);
+  sum(kernels, p, b[0], b[1]);
   return Status::ok;
 }
 
-Status runMomentum(const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runMomentum(const KernelTable& kernels, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   MomentumParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   const Buffers b(buffers, bufferCount);
   for (int i = 0; i < 5; i++) DGC_CHECK(b.need(i, p.elements));
-  momentum(*instructionSetInUse().kernels(), p, b[0], b[1], b[2], b[3], b[4]);
+  momentum(kernels, p, b[0], b[1], b[2], b[3], b[4]);
   return Status::ok;
 }
 
-Status runPool(Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status runPool(const KernelTable& kernels, Operation operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   PoolParams p;
   if (!readParams(p, params, paramCount)) return Status::wrongParameterCount;
   // Every window must meet the image.
@@ -221,12 +209,12 @@ Status runPool(Operation operation, const double* params, int paramCount, const 
   DGC_CHECK(b.need(0, x));
   DGC_CHECK(b.need(1, y));
   if (operation == Operation::pool) {
-    pool(p, b[0], b[1]);
+    pool(kernels, p, b[0], b[1]);
     return Status::ok;
   }
   DGC_CHECK(b.need(2, y));
   DGC_CHECK(b.need(3, x));
-  poolGradient(p, b[0], b[1], b[2], b[3]);
+  poolGradient(kernels, p, b[0], b[1], b[2], b[3]);
   return Status::ok;
 }
 
@@ -265,30 +253,33 @@ Status runGateSums(const double* params, int paramCount, const Buffer* buffers, 
 
 }  // namespace
 
-Status run(int operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
+Status run(int instructionSet, int operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount) {
   const Operation which = static_cast<Operation>(operation);
+  if (instructionSet < 0 || instructionSet >= kInstructionSetCount) return Status::invalidParameter;
+  const KernelTable& kernels = *kInstructionSets[instructionSet].kernels();
   switch (which) {
     case Operation::conv:
     case Operation::convInputGradient:
     case Operation::convFilterGradients:
-      return runConv(which, params, paramCount, buffers, bufferCount);
+      return runConv(kernels, which, params, paramCount, buffers, bufferCount);
     case Operation::batchNorm:
     case Operation::batchNormGradient:
-      return runBatchNorm(which, params, paramCount, buffers, bufferCount);
+      return runBatchNorm(kernels, which, params, paramCount, buffers, bufferCount);
     case Operation::relu:
     case Operation::reluGradient:
+    case Operation::addRelu:
     case Operation::step:
     case Operation::addMany:
-      return runElements(which, params, paramCount, buffers, bufferCount);
+      return runElements(kernels, which, params, paramCount, buffers, bufferCount);
     case Operation::binary:
-      return runBinary(params, paramCount, buffers, bufferCount);
+      return runBinary(kernels, params, paramCount, buffers, bufferCount);
     case Operation::sum:
-      return runSum(params, paramCount, buffers, bufferCount);
+      return runSum(kernels, params, paramCount, buffers, bufferCount);
     case Operation::momentum:
-      return runMomentum(params, paramCount, buffers, bufferCount);
+      return runMomentum(kernels, params, paramCount, buffers, bufferCount);
     case Operation::pool:
     case Operation::poolGradient:
-      return runPool(which, params, paramCount, buffers, bufferCount);
+      return runPool(kernels, which, params, paramCount, buffers, bufferCount);
     case Operation::compactKernel:
     case Operation::expandKernel:
       return runPairs(which, params, paramCount, buffers, bufferCount);
@@ -305,15 +296,14 @@ Status run(int operation, const double* params, int paramCount, const Buffer* bu
 const char* schema() { return DGC_OPERATIONS(OP); }
 #undef OP
 
-const char* instructionSet() { return instructionSetInUse().name; }
+int findInstructionSet(const char* name) {
+  for (int i = 0; i < kInstructionSetCount; i++)
+    if ((!strcmp(name, "best") || !strcmp(name, kInstructionSets[i].name)) && available(kInstructionSets[i].name)) return i;
+  return -1;
+}
 
-bool useInstructionSet(const char* name) {
-  for (const InstructionSet& set : kInstructionSets)
-    if (!strcmp(set.name, name) && available(name)) {
-      chosen = &set;
-      return true;
-    }
-  return false;
+const char* instructionSetName(int instructionSet) {
+  return instructionSet >= 0 && instructionSet < kInstructionSetCount ? kInstructionSets[instructionSet].name : "";
 }
 
 }  // namespace dgc

@@ -37,16 +37,15 @@ struct Buffer {
 
 enum class Status : int { ok, unknownOperation, wrongParameterCount, wrongBufferCount, bufferTooSmall, invalidParameter };
 
-// Runs one operation. The caller keeps every buffer alive and unaliased, except where an operation says that it works in place.
-Status run(int operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount);
+// Number of an instruction set that this machine and this build have, or -1. "best" is the widest.
+int findInstructionSet(const char* name);
+const char* instructionSetName(int instructionSet);
+
+// Runs one operation on an instruction set that findInstructionSet gave. The caller keeps every buffer alive and unaliased, except where an operation says
+// that it works in place.
+Status run(int instructionSet, int operation, const double* params, int paramCount, const Buffer* buffers, int bufferCount);
 
 // "name:parameter,parameter;name:…" in the order of the operations' numbers.
 const char* schema();
-
-// Name of the instruction set in use, chosen from what the processor has.
-const char* instructionSet();
-
-// Chooses a lesser instruction set, for tests; false if this machine or this build does not have it.
-bool useInstructionSet(const char* name);
 
 }  // namespace dgc

@@ -9,7 +9,7 @@
 DGC_EXPORT(run) int dgcRun(int operation, const double* params, int paramCount, const uint32_t* pairs, int bufferCount) {
   dgc::Buffer* buffers = static_cast<dgc::Buffer*>(malloc(sizeof(dgc::Buffer) * (bufferCount + 1)));
   for (int i = 0; i < bufferCount; i++) buffers[i] = {reinterpret_cast<void*>(pairs[2 * i]), pairs[2 * i + 1]};
-  const dgc::Status status = dgc::run(operation, params, paramCount, buffers, bufferCount);
+  const dgc::Status status = dgc::run(dgc::findInstructionSet("best"), operation, params, paramCount, buffers, bufferCount);
   free(buffers);
   return static_cast<int>(status);
 }

@@ -24,11 +24,12 @@ export interface NativeModule {
 
 interface Addon {
   readonly schema: string;
-  run(operation: number, params: Float64Array, buffers: Buffers): number;
+  run(instructionSet: number, operation: number, params: Float64Array, buffers: Buffers): number;
   allocate(elements: number): Float32Array;
   setThreads(threads: number): number;
-  instructionSet(): string;
-  useInstructionSet(name: string): boolean;
+  /** @returns its number, or -1 if this machine does not have it. */
+  findInstructionSet(name: string): number;
+  instructionSetName(instructionSet: number): string;
 }
 
 const fileOf = (name: string) => fileURLToPath(new URL(`../../native/${name}`, import.meta.url));
@@ -40,18 +41,23 @@ export function loadAddon(): NativeModule | undefined {
   const addon = createRequire(import.meta.url)(file) as Addon;
   const schema = new Schema(addon.schema);
   addon.setThreads(availableParallelism());
+  let instructionSet = addon.findInstructionSet('best');
   return {
     engine: 'addon',
     get instructionSet() {
-      return addon.instructionSet();
+      return addon.instructionSetName(instructionSet);
     },
     allocate: (elements) => addon.allocate(elements),
     run(operation, params, buffers) {
       const { code, values } = schema.encode(operation, params);
-      checkStatus(operation, addon.run(code, values, buffers), params);
+      checkStatus(operation, addon.run(instructionSet, code, values, buffers), params);
     },
     setThreads: (threads) => addon.setThreads(threads),
-    useInstructionSet: (name) => addon.useInstructionSet(name),
+    useInstructionSet(name) {
+      const found = addon.findInstructionSet(name);
+      if (found >= 0) instructionSet = found;
+      return found >= 0;
+    },
   };
 }
 

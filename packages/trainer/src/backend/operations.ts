@@ -107,6 +107,7 @@ export interface Operations {
   batchNormGradient: BatchNormParams;
   relu: ElementsParams;
   reluGradient: ElementsParams;
+  addRelu: ElementsParams;
   step: ElementsParams;
   addMany: ElementsParams;
   binary: BinaryParams;
@@ -131,6 +132,7 @@ export const outputBuffers: { readonly [Name in keyof Operations]: readonly [fir
   batchNormGradient: [6, 9],
   relu: [1, 2],
   reluGradient: [2, 3],
+  addRelu: [2, 3],
   step: [1, 2],
   addMany: [0, 1],
   binary: [2, 3],

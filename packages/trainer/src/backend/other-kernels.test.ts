@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import * as tf from '../tf.js';
 import type { DgconvBackend } from './backend.js';
 import { GroupedConv2DFilterGradients } from '../ops/grouped-conv.js';
+import { AddRelu, addRelu, ReluGradient } from '../ops/relu.js';
 import { nativeKernels } from './register.js';
 import { findVariants } from './test-variants.js';
 
@@ -20,7 +21,10 @@ async function same(
   run: () => tf.Tensor[],
 ): Promise<void> {
   const compute = () =>
-    tf.tidy(() => run().map((tensor) => ({ shape: tensor.shape, values: [...(tensor.dataSync() as Float32Array)] })));
+    // Adding 0 makes -0 and 0 the same.
+    tf.tidy(() =>
+      run().map((tensor) => ({ shape: tensor.shape, values: Array.from(tensor.dataSync(), (v) => v + 0) })),
+    );
   await tf.setBackend('cpu');
   const expected = compute();
   await use();
@@ -120,6 +124,15 @@ for (const { name, use } of variants) {
     });
   });
 
+  test.serial(`${name}: a sum under a ReLU equals the two ops, with its gradients`, async (t) => {
+    await same(t, use, () => {
+      const a = integers([2, 3, 5], 1);
+      const b = integers([2, 3, 5], 2);
+      const gradients = tf.grads((p, q) => addRelu(p!, q!))([a, b], integers([2, 3, 5], 3));
+      return [addRelu(a, b), ...gradients];
+    });
+  });
+
   test.serial(`${name}: the sum of many tensors equals the plain backend's`, async (t) => {
     for (const count of [1, 2, 3, 7]) {
       await same(t, use, () => [tf.addN(Array.from({ length: count }, (_, place) => integers([3, 7], place)))]);
@@ -154,10 +167,10 @@ for (const { name, use } of variants) {
   });
 }
 
-test('every native kernel but the joint filter gradients replaces one that the plain backend has', (t) => {
+test('every native kernel but three replaces one that the plain backend has', (t) => {
   const plain = new Set(tf.getKernelsForBackend('cpu').map(({ kernelName }) => kernelName));
   t.deepEqual(
     nativeKernels.map(({ name }) => name).filter((name) => !plain.has(name)),
-    [GroupedConv2DFilterGradients],
+    [ReluGradient, AddRelu, GroupedConv2DFilterGradients],
   );
 });

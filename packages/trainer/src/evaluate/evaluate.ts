@@ -11,6 +11,7 @@ import {
 } from '@dgconv/core';
 import type * as tfc from '@tensorflow/tfjs-core';
 import { batchNormTraining } from '../ops/fused-kernels.js';
+import { addRelu } from '../ops/relu.js';
 import { takeAxis } from '../ops/take-axis.js';
 import * as tf from '../tf.js';
 import { applyActivation } from './activations.js';
@@ -49,7 +50,7 @@ interface Context {
   /** Of the node's value, with the batch. */
   readonly shape: Shape;
   readonly mode: EvaluationMode;
-  /** In training a batch norm applies the ReLU that alone reads it. */
+  /** In training a batch norm or a sum applies the ReLU that alone reads it. */
   readonly fusedRelu: boolean;
 }
 
@@ -86,8 +87,10 @@ const rules: OpTable<{ [K in OpKind]: Rule<K> }> = {
   activation: ({ attrs }, { inputs, fusedRelu }) =>
     fusedRelu ? inputs[0]! : applyActivation(inputs[0]!, attrs.activation),
   prelu: (_, { inputs, slots }) => tf.add(tf.relu(inputs[0]!), tf.mul(tf.minimum(inputs[0]!, 0), slots['slope']!)),
-  binary: ({ attrs }, { inputs, shape }) =>
-    applyActivation(binaryFunctions[attrs.function](inputs[0]!, inputs[1]!, shape), attrs.activation),
+  binary: ({ attrs }, { inputs, shape, fusedRelu }) =>
+    fusedRelu
+      ? addRelu(inputs[0]!, inputs[1]!)
+      : applyActivation(binaryFunctions[attrs.function](inputs[0]!, inputs[1]!, shape), attrs.activation),
   constant: (_, { slots }) => slots['value']!,
   softmax({ attrs }, { inputs }) {
     const [x] = inputs as [tfc.Tensor];
@@ -138,7 +141,7 @@ function batchNorm(node: NodeOf<'batch-norm'>, { inputs, slots, mode, fusedRelu 
 
 /** What is derived from a graph once, for all of its evaluations. */
 interface Plan {
-  /** Batch norms and the ReLUs that they apply in training. */
+  /** Batch norms and sums, and the ReLUs that they apply in training. */
   readonly fused: ReadonlySet<string>;
   readonly shapesByBatch: Map<number, Map<string, Shape>>;
 }
@@ -161,12 +164,18 @@ function fusedNodes(graph: Graph): Set<string> {
   }
   const outputs = new Set(graph.outputs.map(({ value }) => value));
   const fused = new Set<string>();
-  for (const { id, op } of graph.nodes) {
-    const [reader, ...others] = readers.get(id) ?? [];
+  for (const node of graph.nodes) {
+    const [reader, ...others] = readers.get(node.id) ?? [];
     const isRelu = reader?.op === 'activation' && reader.attrs.activation.function === 'relu';
-    if (op === 'batch-norm' && isRelu && others.length === 0 && !outputs.has(id)) fused.add(id).add(reader.id);
+    if (canApplyRelu(node) && isRelu && others.length === 0 && !outputs.has(node.id)) fused.add(node.id).add(reader.id);
   }
   return fused;
+}
+
+function canApplyRelu({ op, attrs }: Node): boolean {
+  return (
+    op === 'batch-norm' || (op === 'binary' && attrs.function === 'add' && attrs.activation.function === 'identity')
+  );
 }
 
 /**

@@ -1,6 +1,7 @@
 import type * as tfc from '@tensorflow/tfjs-core';
 import * as tf from '../../tf.js';
 import { MomentumUpdate, type MomentumUpdateAttrs } from '../../ops/fused-kernels.js';
+import { AddRelu, ReluGradient } from '../../ops/relu.js';
 import { areFloats, kernel, sizeOf, type Named } from '../kernel.js';
 
 /** Activations, sums of many tensors and the optimiser's step. */
@@ -9,6 +10,12 @@ export const elementwiseKernels = [
     if (!areFloats(x)) return plain();
     return backend.compute('relu', { elements: sizeOf(x.shape) }, x.shape, [backend.floats(x)]);
   }),
+  kernel<Named<'x' | 'dy'>, object>(ReluGradient, ({ inputs: { x, dy }, backend }) =>
+    backend.compute('reluGradient', { elements: sizeOf(x.shape) }, x.shape, [backend.floats(x), backend.floats(dy)]),
+  ),
+  kernel<Named<'a' | 'b'>, object>(AddRelu, ({ inputs: { a, b }, backend }) =>
+    backend.compute('addRelu', { elements: sizeOf(a.shape) }, a.shape, [backend.floats(a), backend.floats(b)]),
+  ),
   kernel<Named<'x'>, { readonly alpha: number }>(tf.Step, ({ inputs: { x }, attrs, backend, plain }) => {
     if (!areFloats(x) || attrs.alpha) return plain();
     return backend.compute('step', { elements: sizeOf(x.shape) }, x.shape, [backend.floats(x)]);
