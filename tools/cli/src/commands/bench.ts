@@ -1,10 +1,24 @@
-import { bench, modelOfCase, modelOfFiles, suiteNamed, suites, tableOf, type BenchModel } from '@dgconv/bench';
+import {
+  bench,
+  chromeTrace,
+  measureLatencies,
+  modelOfCase,
+  modelOfFiles,
+  profileModel,
+  suiteNamed,
+  suites,
+  tableOf,
+  type BenchModel,
+} from '@dgconv/bench';
 import { UsageError } from '@dgconv/core';
-import { runtimeNames, runtimeOf, type Runtime, type RuntimeName } from '@dgconv/runtimes';
+import { decodeEdge, measurePeakGflops } from '@dgconv/runtime-edge';
+import { edgeNativeRuntime, runtimeNames, runtimeOf, type Runtime, type RuntimeName } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
+import { spawnSync } from 'node:child_process';
 import { basename, extname } from 'node:path';
 import { formatOf } from '../artifacts.js';
 import { readBytes } from '../files/read.js';
+import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { integer, listOf, withCommonOptions, withExamples, type CommonOptions } from '../options.js';
 import { createConsole } from '../terminal/console.js';
 
@@ -14,7 +28,25 @@ interface BenchOptions extends CommonOptions {
   readonly threads: number;
   readonly warmup: number;
   readonly repeats: number;
+  readonly executed?: boolean;
+  readonly profile?: string;
+  readonly latencyTable?: string;
+  readonly force?: boolean;
 }
+
+/** glibc's variables: with them neither side pays for pages that the allocator gives back between runs. */
+const allocator = { MALLOC_MMAP_THRESHOLD_: '1073741824', MALLOC_TRIM_THRESHOLD_: '2147483647' };
+
+/** Starts this command once more with the allocator's thresholds raised, as they are read at the start of a process. */
+const restartWithThresholds = (): boolean => {
+  if (process.platform !== 'linux' || process.env['MALLOC_MMAP_THRESHOLD_'] !== undefined) return false;
+  const { status } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: { ...process.env, ...allocator },
+  });
+  process.exitCode = status ?? 70;
+  return true;
+};
 
 /** Files of one name are one network: each runtime takes the format that it runs. */
 const modelsOf = (files: readonly string[]): BenchModel[] => {
@@ -32,6 +64,9 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
   if (files.length > 0 === (options.suite !== undefined))
     throw new UsageError('bench takes either files or --suite NAME');
   files.forEach(formatOf);
+  const outputs = [options.profile, options.latencyTable].filter((file) => file !== undefined);
+  refuseOverwrite(outputs, options.force === true);
+  if (restartWithThresholds()) return;
   const models = options.suite === undefined ? modelsOf(files) : suiteNamed(options.suite).map(modelOfCase);
   const runtimes: Runtime[] = [];
   for (const name of options.runtimes) {
@@ -46,13 +81,31 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
     threads: options.threads,
     warmup: options.warmup,
     rounds: options.repeats,
+    measurePeak: measurePeakGflops,
     onProgress: (done, total, what) => {
       progress ??= console.progress('bench', total);
       progress.update(done, what);
     },
   });
   progress?.stop();
-  console.say(tableOf(result));
+  console.say(tableOf(result, options.executed));
+  const edgeFiles = models.flatMap((model) => {
+    const bytes = model.bytesFor(edgeNativeRuntime);
+    return bytes === null ? [] : [{ name: model.name, bytes }];
+  });
+  if (options.profile !== undefined) {
+    const profiles = [];
+    for (const { name, bytes } of edgeFiles)
+      profiles.push({ name, steps: await profileModel(bytes, { threads: options.threads, rounds: options.repeats }) });
+    writeFiles({ [options.profile]: chromeTrace(profiles) });
+    console.say(`trace: ${options.profile}`);
+  }
+  if (options.latencyTable !== undefined) {
+    const graphs = edgeFiles.map(({ bytes }) => decodeEdge(bytes).graph);
+    const table = await measureLatencies(graphs, { threads: options.threads, rounds: options.repeats });
+    writeFiles({ [options.latencyTable]: JSON.stringify(table, null, 2) });
+    console.say(`latency table: ${options.latencyTable}`);
+  }
   console.result(result);
 };
 
@@ -69,7 +122,11 @@ export const addBenchCommand = (program: Command): void => {
     )
     .option('--threads <n>', 'threads of each runtime', integer(1, 256), 1)
     .option('--warmup <n>', 'rounds before the first counted one', integer(0, 10_000), 5)
-    .option('--repeats <n>', 'counted rounds', integer(1, 1_000_000), 30);
+    .option('--repeats <n>', 'counted rounds', integer(1, 1_000_000), 30)
+    .option('--executed', 'shares of the peak without multiply-adds that fall on zero padding')
+    .option('--profile <trace.json>', 'write the time of each step as a Chrome trace')
+    .option('--latency-table <out.json>', 'write what each convolution takes with each number of groups')
+    .option('--force', 'overwrite files');
   withCommonOptions(command).action(benchCommand);
   withExamples(command, [
     'dgconv bench build/demo/demo.edge build/demo/demo.onnx build/demo/demo.tflite',
