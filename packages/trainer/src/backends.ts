@@ -2,6 +2,7 @@ import { InvalidInputError, UnsupportedError } from '@dgconv/core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { registerCpuFallbacks } from './cpu-fallback.js';
+import { registerTensorflowKernels } from './tensorflow-kernels.js';
 import * as tf from './tf.js';
 import './ops/compact-kernel.js';
 import './ops/fused-kernels.js';
@@ -21,7 +22,10 @@ const prepare: { readonly [Name in BackendName]: () => Promise<void> } = {
   tensorflow: async () => {
     // The package is optional, so that its name must not be a literal: the compiler would look for it.
     const name: string = '@tensorflow/tfjs-node';
+    // Its notes about instruction sets would stand amid whatever the caller prints.
+    process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
     await import(name);
+    registerTensorflowKernels();
   },
 };
 

@@ -19,8 +19,11 @@ function padsOf({ padding: { top, bottom, left, right } }: Window): Pads {
 /** Largest value of each window, padding apart: x `[N, H, W, C]` → `[N, H', W', C]`. */
 export function maxPool(x: tfc.Tensor4D, window: Window): tfc.Tensor {
   const { kernelSize, strides, dilations } = window;
-  if (!isDilated(window)) return tf.maxPool(x, [...kernelSize], [...strides], padsOf(window));
+  // tfjs-node takes no padding in pixels.
+  const isDirect = !isDilated(window) && tf.getBackend() !== 'tensorflow';
+  if (isDirect) return tf.maxPool(x, [...kernelSize], [...strides], padsOf(window));
   const lowest = tf.pad(x, padsOf(window), -3.4e38);
+  if (!isDilated(window)) return tf.maxPool(lowest, [...kernelSize], [...strides], 'valid');
   return strided(tf.pool(lowest, [...kernelSize], 'max', 'valid', [...dilations]) as tfc.Tensor4D, strides);
 }
 
