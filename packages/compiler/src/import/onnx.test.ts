@@ -244,7 +244,7 @@ for (const [title, parts, error, message] of [
     'an old operator set',
     { nodes: relu, opset: 3 },
     UnsupportedError,
-    'the model uses operator set 3: 6 to 21 are supported',
+    'the model uses operator set 3: 6 to 28 are supported',
   ],
   [
     'a missing value',

@@ -29,10 +29,10 @@ const largestNodeCount = 20_000;
 const largestInputCount = 256;
 
 const oldest = 6;
-const newest = 21;
+const newest = 28;
 
 /**
- * Reads an ONNX model of operator sets 6 to 21 as a graph for batch 1, NHWC at its borders. Shape arithmetic is
+ * Reads an ONNX model of operator sets 6 to 28 as a graph for batch 1, NHWC at its borders. Shape arithmetic is
  * computed; a value is transposed where an operator needs channels last.
  * @throws {InvalidInputError} if the bytes are no such model, or a size is open that nobody gives.
  * @throws {UnsupportedError} naming node, operator and reason.
@@ -162,7 +162,12 @@ function inputShape(input: OnnxValue, form: Form, options: OnnxImportOptions): S
       `the input '${name}' is ${elementTypeName(elementType)}: only floating-point inputs are supported`,
     );
   }
-  if (dimensions === null) throw new InvalidInputError(`the input '${name}' has no known number of dimensions`);
+  if (dimensions === null || elementType === null) {
+    throw new UnsupportedError(`the input '${name}' is no tensor with a known number of dimensions`);
+  }
+  if (dimensions.includes(0)) {
+    throw new UnsupportedError(`the input '${name}' has the shape [${dimensions.join(', ')}], which holds nothing`);
+  }
   if (dimensions.length === 0) {
     throw new UnsupportedError(`the input '${name}' is a single number: only inputs with dimensions are supported`);
   }

@@ -1,8 +1,16 @@
-import { elementCount, type Weight } from '@dgconv/core';
-import { multiplyWeights, fillWeight, reshapeWeight, takeWeight, transposeWeight } from '@dgconv/core';
+import {
+  elementCount,
+  fillWeight,
+  multiplyWeights,
+  reshapeWeight,
+  takeWeight,
+  transposeWeight,
+  type Weight,
+} from '@dgconv/core';
 import type { Constant, Dynamic, Operand } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
 import { binary, scaleAndShift } from './arithmetic.js';
+import { reshaped } from './shape.js';
 
 const none = { function: 'identity' } as const;
 
@@ -85,31 +93,41 @@ function matmul(context: OnnxNodeContext, a: Dynamic, b: Dynamic, part = ''): Dy
   return context.result('given', context.add({ op: 'matmul', inputs, attrs: {}, weights: {} }, part));
 }
 
-/** With a constant matrix on the right a dense layer over all leading dimensions. */
+/** With a constant matrix on the right a dense layer over all leading dimensions; vectors are matrices of one row or column. */
 export function MatMul(context: OnnxNodeContext): Dynamic {
-  const right: Operand = context.input(1);
+  const right = context.input(1);
   const a = context.dynamic(0);
-  if (right.kind === 'dynamic' || right.shape.length !== 2 || a.shape.length < 2) {
-    return matmul(context, a, context.builder.materialise(right, `${context.id}.b`, context.id));
+  if (a.shape.length >= 2 && right.shape.length >= 2) return product(context, a, right, '');
+  const row = a.shape.length === 1 ? reshaped(context, a, [1, a.shape[0]!], 'row') : a;
+  const column =
+    right.shape.length === 1
+      ? reshaped(
+          context,
+          context.builder.materialise(right, `${context.id}.b`, context.id),
+          [right.shape[0]!, 1],
+          'column',
+        )
+      : right;
+  const result = product(context, row, column, 'matrix');
+  const shape = result.shape.filter(
+    (_, axis) =>
+      !(a.shape.length === 1 && axis === result.shape.length - 2) &&
+      !(right.shape.length === 1 && axis === result.shape.length - 1),
+  );
+  return reshaped(context, result, shape);
+}
+
+function product(context: OnnxNodeContext, a: Dynamic, right: Operand, part: string): Dynamic {
+  if (right.kind === 'dynamic' || right.shape.length !== 2) {
+    return matmul(context, a, context.builder.materialise(right, `${context.id}.b`, context.id), part);
   }
   const [inputs = 0, outputs = 0] = right.shape;
   if (a.shape.at(-1) !== inputs) {
     context.refuse(`shapes [${a.shape.join(', ')}] and [${right.shape.join(', ')}] cannot be multiplied`);
   }
   const kernel = transposeWeight(right.weight, [1, 0]);
-  if (a.shape.length === 2) return dense(context, a, kernel, [outputs, inputs], null);
+  if (a.shape.length === 2) return dense(context, a, kernel, [outputs, inputs], null, part);
   const leading = a.shape.slice(0, -1);
-  const flat = context.add(
-    {
-      op: 'reshape',
-      inputs: [context.builder.in('given', a)],
-      attrs: { shape: [elementCount(leading), inputs] },
-      weights: {},
-    },
-    'rows',
-  );
-  const product = dense(context, context.result('given', flat), kernel, [outputs, inputs], null, 'dense');
-  const shape = [...leading, outputs];
-  const result = context.add({ op: 'reshape', inputs: [context.builder.flat(product)], attrs: { shape }, weights: {} });
-  return context.result('given', result);
+  const rows = reshaped(context, a, [elementCount(leading), inputs], 'rows');
+  return reshaped(context, dense(context, rows, kernel, [outputs, inputs], null, 'dense'), [...leading, outputs], part);
 }

@@ -357,6 +357,13 @@ export function Cast(context: OnnxNodeContext): Operand {
   return context.dynamic(0);
 }
 
+/** A cast to the type of another value, of which only floating-point ones run through a network. */
+export function CastLike(context: OnnxNodeContext): Operand {
+  const like = context.input(1);
+  if (like.kind === 'constant' && !like.isFloat) context.refuse('a cast to integers is not supported');
+  return context.dynamic(0);
+}
+
 export function DepthToSpace(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
   const [batch = 1, channels = 0, height = 0, width = 0] = x.shape;
@@ -380,7 +387,8 @@ export function SpaceToDepth(context: OnnxNodeContext): Dynamic {
   }
   const [rows, columns] = [height / block, width / block];
   const split = [batch, channels, rows, block, columns, block];
-  return rearranged(context, x, split, [0, 3, 5, 1, 2, 4], [batch, channels * block ** 2, rows, columns]);
+  const permutation = context.string('mode', 'DCR') === 'CRD' ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4];
+  return rearranged(context, x, split, permutation, [batch, channels * block ** 2, rows, columns]);
 }
 
 /** Reshape, transpose, reshape. */
