@@ -181,6 +181,17 @@ struct ConvDense {
         continue;
       }
       const float* row = input + (image * d.input_height + iy) * d.input_width * d.input_pixel_stride;
+      if (d.input_pixel_stride == inputs && d.dilation_width == 1 && !index && !scale) {
+        // Neighbouring taps are neighbours in memory: one copy, padded at its ends.
+        const int32_t begin = x < 0 ? (-x < d.kernel_width ? -x : d.kernel_width) : 0;
+        const int32_t limit = d.input_width - x < d.kernel_width ? d.input_width - x : d.kernel_width;
+        const int32_t end = limit < begin ? begin : limit;
+        fill_floats(to, 0.0f, (int64_t)begin * inputs);
+        copy_floats(to + (int64_t)begin * inputs, row + (int64_t)(x + begin) * inputs, (int64_t)(end - begin) * inputs);
+        fill_floats(to + (int64_t)end * inputs, 0.0f, (int64_t)(d.kernel_width - end) * inputs);
+        to += (int64_t)d.kernel_width * inputs;
+        continue;
+      }
       for (int32_t kx = 0; kx < d.kernel_width; kx++, to += inputs) {
         const int32_t ix = x + kx * d.dilation_width;
         if (ix < 0 || ix >= d.input_width) {

@@ -57,9 +57,10 @@ struct RollingColumn {
     float* to = job.output + y * job.output_row_stride;
     const float* residual = job.residual ? job.residual + y * job.residual_row_stride : nullptr;
     if (job.plain) {
+      const int64_t stride = job.output_pixel_stride;  // the compiler thinks that stores may change the job
       DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
         store(to, at_most(at_least(sums[0][pixel], low), high));
-        to += job.output_pixel_stride;
+        to += stride;
       }
       return;
     }

@@ -86,6 +86,9 @@ struct QuadTile {
     return weights;
   }
 
+  template <int, int, int, int>
+  friend struct FourTile;
+
   // Opaque: the compiler would make a second copy of the loop for a zero that it knows.
   static DGC_INLINE float32x4_t zeros() {
     float32x4_t zero;
@@ -128,9 +131,10 @@ struct QuadTile {
 
   static DGC_INLINE void store_plain(const TileJob& job, float* to, const float32x4_t (&sums)[kVectors][kPixels]) {
     const float32x4_t low = vdupq_n_f32(job.low), high = vdupq_n_f32(job.high);
+    const int64_t stride = job.output_pixel_stride;  // the compiler thinks that stores may change the job
     DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
       DGC_UNROLL for (int v = 0; v < kVectors; v++) vst1q_f32(to + v * 4, vminq_f32(vmaxq_f32(sums[v][pixel], low), high));
-      to += job.output_pixel_stride;
+      to += stride;
     }
   }
 
@@ -146,6 +150,79 @@ struct QuadTile {
     }
   }
 };
+
+// Groups of four inputs and outputs, several output rows at a time: every input vector is loaded once for all of them.
+template <int kRowCount, int kPixelCount, int kKernelSize, int kStrideSize>
+struct FourTile {
+  using RowTile = QuadTile<1, kPixelCount, kKernelSize, kStrideSize>;
+  static constexpr int kRows = kRowCount, kPixels = kPixelCount, kKernel = kKernelSize, kStride = kStrideSize;
+  static constexpr int kColumns = RowTile::kColumns;
+  static constexpr int kInputRows = (kRows - 1) * kStride + kKernel;
+  static constexpr int kBlock = kLanes;
+  static constexpr bool kBlocksInside = true;
+
+  static bool fits_groups(const ConvDesc& d) { return d.group_inputs == 4 && d.output_channels == 4 * d.groups; }
+  static void pack_block(const ConvDesc& d, const float* kernel, int32_t first, float* to) {
+    RowTile::pack_block(d, kernel, first, to);
+  }
+
+  template <bool kGuarded>
+  static DGC_NOINLINE void run(const TileJob& job) {
+    BlockCursor at(job);
+    const int32_t blocks = job.blocks;
+    DGC_ROLLED for (int32_t block = 0; block < blocks; block++) {
+      run_block<kGuarded>(job, at);
+      at.next(job, kKernel * kKernel * 16, kBlock);
+    }
+  }
+
+ private:
+  template <bool kGuarded>
+  static DGC_INLINE void run_block(const TileJob& job, const BlockCursor& at) {
+    V sums[kRows][kPixels];
+    const V bias = load(at.bias);
+    DGC_UNROLL for (int row = 0; row < kRows; row++) {
+      DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) sums[row][pixel] = bias;
+    }
+    DGC_UNROLL for (int r = 0; r < kInputRows; r++) {
+      if (!job.rows[r]) continue;
+      const float* from = job.rows[r] + at.input_channel;
+      float32x4_t inputs[kColumns];
+      DGC_UNROLL for (int column = 0; column < kColumns; column++) {
+        if (skips_column<kGuarded, kColumns, kKernel / 2>(job, column)) {
+          inputs[column] = RowTile::zeros();
+          from += job.input_pixel_stride;
+        } else {
+          inputs[column] = (float32x4_t)load_and_advance(from, job.input_pixel_stride);
+        }
+      }
+      DGC_UNROLL for (int row = 0; row < kRows; row++) {
+        const int ky = r - row * kStride;
+        if (ky < 0 || ky >= kKernel) continue;
+        DGC_UNROLL for (int kx = 0; kx < kKernel; kx++) {
+          const float* weights = at.weights + (ky * kKernel + kx) * 16;
+          // Loaded together, so that they are two instructions.
+          const float32x4_t w[4] = {vld1q_f32(weights), vld1q_f32(weights + 4), vld1q_f32(weights + 8), vld1q_f32(weights + 12)};
+          step<0>(w[0], inputs, kx, sums[row]);
+          step<1>(w[1], inputs, kx, sums[row]);
+          step<2>(w[2], inputs, kx, sums[row]);
+          step<3>(w[3], inputs, kx, sums[row]);
+        }
+      }
+    }
+    store_tile<kRows, kPixels>(job, at, sums);
+  }
+
+  template <int kLane>
+  static DGC_INLINE void step(float32x4_t w, const float32x4_t (&inputs)[kColumns], int kx, V (&sums)[kPixels]) {
+    DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
+      sums[pixel] = (V)vfmaq_laneq_f32((float32x4_t)sums[pixel], w, inputs[pixel * kStride + kx], kLane);
+    }
+  }
+};
+
+template <int kRows, int kPixels, int kKernel, int kStride>
+using FourConv = DirectConv<FourTile<kRows, kPixels, kKernel, kStride>>;
 
 template <int kVectors, int kPixels, int kKernel, int kStride>
 using QuadConv = DirectConv<QuadTile<kVectors, kPixels, kKernel, kStride>>;

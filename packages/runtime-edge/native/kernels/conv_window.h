@@ -103,11 +103,15 @@ template <int kRows, int kPixels>
 DGC_INLINE void store_tile(const TileJob& job, const BlockCursor& at, V (&sums)[kRows][kPixels]) {
   const V low = splat(job.low), high = splat(job.high);
   if (job.plain) {
+    // Copies, since the compiler thinks that stores may change the job.
+    const int64_t row_stride = job.output_row_stride, pixel_stride = job.output_pixel_stride;
+    float* start = at.output;
     DGC_UNROLL for (int row = 0; row < kRows; row++) {
-      float* to = at.output + row * job.output_row_stride;
+      float* to = start;
+      start += row_stride;
       DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
         store(to, at_most(at_least(sums[row][pixel], low), high));
-        to += job.output_pixel_stride;
+        to += pixel_stride;
       }
     }
     return;

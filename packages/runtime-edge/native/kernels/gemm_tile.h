@@ -24,6 +24,15 @@ struct GemmJob {
 template <int kRows, int kVectors>
 DGC_INLINE void store_gemm_tile(const GemmJob& job, V (&sums)[kRows][kVectors]) {
   const V low = splat(job.low), high = splat(job.high);
+  if (job.row_begin == 0 && !job.residual && job.last_lanes == kLanes) {
+    const int64_t stride = job.output_stride;  // the compiler thinks that stores may change the job
+    float* to = job.output;
+    DGC_UNROLL for (int m = 0; m < kRows; m++) {
+      DGC_UNROLL for (int v = 0; v < kVectors; v++) store(to + v * kLanes, at_most(at_least(sums[m][v], low), high));
+      to += stride;
+    }
+    return;
+  }
   DGC_UNROLL for (int m = 0; m < kRows; m++) {
     if (m < job.row_begin) continue;
     float* to = job.output + m * job.output_stride;
