@@ -194,10 +194,12 @@ export function gatesChart(history: readonly GateSnapshot[]): string {
 /** Median time of each model in each runtime, with the spread. */
 export function latencyChart(rows: readonly LatencyRecord[]): string {
   const labels = rows.map(({ name, runtime }) => `${name} · ${runtime}`);
+  // One slow run (a busy machine) must not flatten the bars: the axis follows the medians and cuts the spread off.
+  const end = Number((1.6 * Math.max(...rows.map(({ medianMs }) => medianMs))).toPrecision(2));
   return chart(
     {
       grid: { left: 12, right: 90, top: 10, bottom: 34, containLabel: true },
-      xAxis: axis('median of interleaved runs, ms (the line is the spread)', { type: 'value', min: 0 }),
+      xAxis: axis('median of interleaved runs, ms (the line is the spread)', { type: 'value', min: 0, max: end }),
       yAxis: axis('', {
         type: 'category',
         inverse: true,
@@ -227,7 +229,7 @@ export function latencyChart(rows: readonly LatencyRecord[]): string {
             };
           },
           encode: { x: [1, 2], y: 0 },
-          data: rows.map(({ minMs, maxMs }, index) => [index, minMs, maxMs]),
+          data: rows.map(({ minMs, maxMs }, index) => [index, minMs, Math.min(maxMs, end)]),
         },
         {
           type: 'scatter',
@@ -240,7 +242,7 @@ export function latencyChart(rows: readonly LatencyRecord[]): string {
             color: themed.text,
             formatter: ({ dataIndex }: { dataIndex: number }) => milliseconds(rows[dataIndex]!.medianMs),
           },
-          data: rows.map(({ maxMs }, index) => [maxMs, index]),
+          data: rows.map(({ maxMs }, index) => [Math.min(maxMs, end), index]),
         },
       ],
     },
