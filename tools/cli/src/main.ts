@@ -32,6 +32,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 createProgram()
   .parseAsync(process.argv)
   .then(
-    () => finish(0),
+    () => finish(Number(process.exitCode ?? 0)),
     (error: unknown) => finish(report(error)),
   );

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { createRequire } from 'node:module';
 import { addBenchCommand } from './commands/bench.js';
 import { addCompileCommand } from './commands/compile.js';
+import { addConformanceCommand } from './commands/conformance.js';
 import { addDataCommand } from './commands/data.js';
 import { addDoctorCommand } from './commands/doctor.js';
 import { addInspectCommand } from './commands/inspect.js';
@@ -36,6 +37,7 @@ export const createProgram = (): Command => {
     addRunCommand,
     addVerifyCommand,
     addBenchCommand,
+    addConformanceCommand,
     addInspectCommand,
     addReportCommand,
     addDataCommand,

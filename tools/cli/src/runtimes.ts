@@ -9,6 +9,17 @@ const defaults: Readonly<Record<ModelFormat, readonly RuntimeName[]>> = {
 };
 
 /**
+ * A runtime by its name.
+ * @throws {InvalidInputError} if it is not present on this machine; the message says how to get it.
+ */
+export const presentRuntime = async (name: RuntimeName): Promise<Runtime> => {
+  const runtime = runtimeOf(name);
+  const reason = await runtime.whyUnavailable();
+  if (reason === null) return runtime;
+  throw new InvalidInputError(`the runtime ${name} cannot be used here: ${reason}`);
+};
+
+/**
  * The runtime for a format: the one asked for, else the format's own.
  * @throws {UsageError} if the runtime does not take the format.
  * @throws {InvalidInputError} if it is not present on this machine; the message says how to get it.
