@@ -11,13 +11,13 @@ namespace {
 template <typename Visit>
 void forEachRow(const PairsParams& p, const int32_t* inputOrder, const int32_t* pairing, Visit visit) {
   const long groupIn = p.channelsIn / p.groups, groupOut = p.channelsOut / p.groups;
-  parallelFor(p.taps * groupIn, [&](long row, int) {
+  for (long row = 0; row < p.taps * groupIn; row++) {
     const long tap = row / groupIn, i = row % groupIn;
     for (long g = 0; g < p.groups; g++) {
       const long from = pairing[g] * groupIn + i, input = inputOrder ? inputOrder[from] : from;
       visit((tap * p.channelsIn + input) * p.channelsOut, row * p.channelsOut, g * groupOut, (g + 1) * groupOut);
     }
-  });
+  }
 }
 
 }  // namespace

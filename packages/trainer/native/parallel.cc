@@ -32,7 +32,8 @@ inline void relax() {
 #endif
 }
 
-// Helpers look for work in a short spin, then sleep until they are woken.
+// Helpers look for work in a short spin, then sleep until they are woken. One that comes too late is not waited for: on a busy machine the caller does the
+// work alone.
 class Pool {
  public:
   void run(long tasks, void (*function)(void*, long, int), void* context, int helpers) {
@@ -47,13 +48,15 @@ class Pool {
       context_ = context;
       tasks_ = tasks;
       next_.store(0, std::memory_order_relaxed);
-      helping_ = helpers;
-      busy_.store(helpers, std::memory_order_relaxed);
+      admitted_ = helpers;
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     work(0);
-    // A helper that the system has not let run keeps its task: let it.
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      admitted_ = 0;
+    }
     for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; spin++) spin < 2000 ? relax() : std::this_thread::yield();
   }
 
@@ -70,7 +73,8 @@ class Pool {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
         seen = generation_.load(std::memory_order_acquire);
-        if (thread > helping_) continue;
+        if (thread > admitted_) continue;
+        busy_.fetch_add(1, std::memory_order_relaxed);
       }
       work(thread);
       busy_.fetch_sub(1, std::memory_order_release);
@@ -83,7 +87,7 @@ class Pool {
   std::atomic<unsigned> generation_{0};
   std::atomic<long> next_{0};
   std::atomic<int> busy_{0};
-  int helping_ = 0;
+  int admitted_ = 0;  // helpers up to this number may join
   long tasks_ = 0;
   void (*function_)(void*, long, int) = nullptr;
   void* context_ = nullptr;
