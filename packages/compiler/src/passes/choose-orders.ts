@@ -3,6 +3,7 @@ import {
   composePermutations,
   elementCount,
   type Graph,
+  type Grouping,
   identityPermutation,
   inferShapes,
   invertPermutation,
@@ -27,13 +28,18 @@ interface Demand {
  * Channel orders under which as few values as possible have to be moved between grouped convolutions. Values that an op ties share
  * one order (`ChannelClasses`); each grouped convolution asks for its groups to be runs of channels, and gets it where that fits what
  * was granted before. A heuristic that can cost speed, never correctness: `applyOrders` makes any choice right.
+ * @param anywhere - kinds of groupings whose channels the target gathers and scatters itself, wherever they lie.
  * @returns by value, for values whose order is not that of the source network.
  */
-export function chooseOrders(graph: Graph): ReadonlyMap<string, Permutation> {
+export function chooseOrders(graph: Graph, anywhere: ReadonlySet<Grouping['kind']>): ReadonlyMap<string, Permutation> {
   const shapes = inferShapes(graph);
   const classes = channelClasses(graph);
   const derived = derivedClasses(graph, shapes, classes);
-  const demands = graph.nodes.flatMap((node) => (node.op === 'conv2d' ? demandOf(node, shapes, classes, derived) : []));
+  const demands = graph.nodes.flatMap((node) =>
+    node.op === 'conv2d' && !anywhere.has(node.attrs.connectivity.kind as Grouping['kind'])
+      ? demandOf(node, shapes, classes, derived)
+      : [],
+  );
   // Coarse groups first let finer ones nest in them; the dearest first keeps what costs most. Whichever grants more.
   const byGroups = grant(
     demands.toSorted((a, b) => groupsOf(a) - groupsOf(b) || b.weight - a.weight),

@@ -13,7 +13,13 @@ import { separateShuffles } from './separate-shuffles.js';
 const explicit = [hardenGates, recogniseGroups];
 /** Prices under which no groups are given up that a grouped convolution can express. */
 const groupsAreFree = { convolution: (connections: number) => connections, move: () => 0 };
-const lowered = [...explicit, chooseForms(groupsAreFree), assignChannelOrders, separateShuffles, lowerGroups];
+const lowered = [
+  ...explicit,
+  chooseForms(groupsAreFree),
+  assignChannelOrders(new Set()),
+  separateShuffles(new Set()),
+  lowerGroups,
+];
 
 test('unequal groups and shared inputs become grouped convolutions that compute the same, to the bit on integers', (t) => {
   let [buckets, gathers] = [0, 0];

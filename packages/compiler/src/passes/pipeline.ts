@@ -2,6 +2,7 @@ import {
   anyConnectivity,
   type Connectivity,
   type Graph,
+  type Grouping,
   groupedConnectivity,
   hardConnectivity,
   type Model,
@@ -38,19 +39,24 @@ export const sharedPasses: readonly Pass[] = [
   removeDeadChannels,
 ];
 
+/** The edge runtime reads inputs that classes share through an index list, and writes outputs where they belong. */
+const gatheredByEdge: ReadonlySet<Grouping['kind']> = new Set(['shared-inputs', 'shared-outputs', 'unstructured']);
+const nowhere: ReadonlySet<Grouping['kind']> = new Set();
+
 /** Phases 4 to 7 for one format, tuned for a target. */
 export function targetPasses(format: Format, target: Target): readonly Pass[] {
   // The edge runtime chooses forms itself, when it loads a model.
   const isEqualGroupsOnly = format !== 'edge';
+  const anywhere = isEqualGroupsOnly ? nowhere : gatheredByEdge;
   return [
     // Before channel orders are chosen, because `pre` removes two values that would otherwise have to follow them.
     fuseAffineBefore,
     // Before channel orders are chosen, because a dense convolution asks for none.
     ...(isEqualGroupsOnly ? [chooseForms(formCosts(format, target))] : []),
     // After the groups are final, and before fusion, which hides additions from it.
-    assignChannelOrders,
+    assignChannelOrders(anywhere),
     // What the orders could not bring together is moved explicitly.
-    separateShuffles,
+    separateShuffles(anywhere),
     // Once the groups are runs of channels, so that slices and grouped convolutions can express them.
     ...(isEqualGroupsOnly ? [lowerGroups] : []),
     // Moves that cancel.

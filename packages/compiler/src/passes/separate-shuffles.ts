@@ -1,8 +1,8 @@
 import {
   type GroupBlock,
+  type Grouping,
   blocksOf,
   identityPermutation,
-  inferShapes,
   invertPermutation,
   isIdentityPermutation,
   type NodeOf,
@@ -11,24 +11,27 @@ import {
   reorderWeight,
   takeWeight,
 } from '@dgconv/core';
-import { graphPass } from './pass.js';
+import { graphPass, type Pass } from './pass.js';
 import { type RewriteContext, rewriteNodes } from './rewrite.js';
 
 /**
  * Where the groups of a convolution are still not runs of channels, the channels are moved by a `take` before or after it: only on
- * the side that needs it, on both where neither is in order. Inputs that classes share (CondenseNet) stay an index list of the
- * convolution; of its outputs the classes become runs.
+ * the side that needs it, on both where neither is in order. Inputs that classes share (CondenseNet) are gathered anyway; of their
+ * outputs the classes become runs.
  *
  * before: `y = conv2d x {equal 0 2 | 1 3 → 0 1 | 2 3}` · after: `x' = take x 0 2 1 3` `y = conv2d x' {equal 0 1 | 2 3}`
+ * @param anywhere - kinds of groupings that the target gathers and scatters itself.
  */
-export const separateShuffles = graphPass('separate-shuffles', (graph) => {
-  const shapes = inferShapes(graph);
-  return rewriteNodes(graph, (node, context) => {
-    const orders = node.op === 'conv2d' ? contiguousOrders(node) : undefined;
-    if (node.op !== 'conv2d' || orders === undefined) return context.emit(node);
-    return emitShuffled(node, orders, shapes.get(node.id)!.length - 1, context);
-  });
-});
+export function separateShuffles(anywhere: ReadonlySet<Grouping['kind']>): Pass {
+  return graphPass('separate-shuffles', (graph) =>
+    rewriteNodes(graph, (node, context) => {
+      if (node.op !== 'conv2d' || anywhere.has(node.attrs.connectivity.kind as Grouping['kind']))
+        return context.emit(node);
+      const orders = contiguousOrders(node);
+      return orders === undefined ? context.emit(node) : emitShuffled(node, orders, context);
+    }),
+  );
+}
 
 interface Orders {
   readonly inputs: Permutation;
@@ -59,7 +62,7 @@ function runOrder(blocks: readonly GroupBlock[], side: 'inputs' | 'outputs'): re
   return isIdentityPermutation(order.flatMap((block) => blocks[block]![side])) ? order : undefined;
 }
 
-function emitShuffled(node: NodeOf<'conv2d'>, orders: Orders, axis: number, { emit, freshId }: RewriteContext): string {
+function emitShuffled(node: NodeOf<'conv2d'>, orders: Orders, { emit, freshId }: RewriteContext): string {
   const { connectivity } = node.attrs;
   if (connectivity.kind === 'masked' || connectivity.kind === 'learned') {
     throw new Error(`internal: the groups of ${node.id} are not known yet`);
@@ -71,7 +74,7 @@ function emitShuffled(node: NodeOf<'conv2d'>, orders: Orders, axis: number, { em
           id: freshId(base),
           op: 'take',
           inputs: [value],
-          attrs: { axis, indices },
+          attrs: { axis: 3, indices },
           weights: {},
           origin: node.origin,
         });
