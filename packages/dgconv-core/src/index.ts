@@ -81,6 +81,7 @@ export type {
   Window,
 } from './graph/ops.js';
 export { costOf, type LayerCost, type NetworkCost } from './graph/cost.js';
+export * as decode from './graph/decoder.js';
 export { decodeGraph, encodeGraph } from './graph/graph-json.js';
 export { type ModelFile, type ModelFileExtras, readModel, writeModel } from './graph/model-file.js';
 export { printConnectivity, printGraph, printWeight } from './graph/print.js';

@@ -1,4 +1,5 @@
 import {
+  decode,
   InvalidInputError,
   RandomSource,
   type RandomState,
@@ -30,6 +31,25 @@ export interface TrainingPosition {
   readonly gates: GateTrainerState;
 }
 
+const { array, integer, nullable, number, object, record } = decode;
+
+const randomState: decode.Decoder<RandomState> = (value, place) => {
+  const words = array(integer)(value, place);
+  if (words.length !== 4) return place.refuse(`four words are needed, not ${words.length}`);
+  return words as unknown as RandomState;
+};
+
+const trainingPosition: decode.Decoder<TrainingPosition> = object({
+  step: integer,
+  orderState: randomState,
+  dropoutState: randomState,
+  lossSum: number,
+  correct: integer,
+  roundsDone: integer,
+  best: nullable(object({ epoch: integer, validationAccuracy: number })),
+  gates: object({ velocities: record(array(number)), fixed: record(array(number)) }),
+});
+
 const positionKey = 'dgconv.training';
 const velocityName = (name: string): string => `velocity/${name}`;
 
@@ -57,7 +77,7 @@ export function restoreCheckpoint(directory: RunDirectory, learner: Learner): Tr
   }
   loadWeights(learner.network, weights, path);
   learner.optimiser.restore((name) => weights.read(velocityName(name)));
-  const position = JSON.parse(text) as TrainingPosition;
+  const position = decode.decodeJson(text, trainingPosition, path);
   learner.gates.restore(position.gates);
   learner.random = new RandomSource(position.dropoutState);
   return position;

@@ -322,6 +322,9 @@ class Run {
 
   #restore(): EpochState {
     const position = restoreCheckpoint(this.#options.directory, this.#learner);
+    if (position.step < 0 || position.step > this.#steps || position.roundsDone < 0) {
+      throw new InvalidInputError(`The checkpoint stands at step ${position.step}, the training has ${this.#steps}.`);
+    }
     this.#step = position.step;
     this.#roundsDone = position.roundsDone;
     this.#best = position.best;

@@ -129,12 +129,20 @@ export class GateTrainer {
     return { velocities: plain(this.#velocities), fixed: plain(this.#fixed) };
   }
 
-  /** Continues from {@link GateTrainer.state} with the gates that the network has. */
+  /**
+   * Continues from {@link GateTrainer.state} with the gates that the network has.
+   * @throws {InvalidInputError} if the state is of another network.
+   */
   restore({ velocities, fixed }: GateTrainerState): void {
-    for (const { id } of this.layers) {
+    for (const { id, factors } of this.layers) {
+      if (velocities[id]?.length !== factors.length || fixed[id]?.length !== factors.length) {
+        throw new InvalidInputError(
+          `The state of the ${factors.length} gates of '${id}' is missing or of another network.`,
+        );
+      }
       this.values.set(id, Float32Array.from(this.#variable(id).dataSync()));
-      this.#velocities.get(id)!.set(velocities[id] ?? []);
-      this.#fixed.get(id)!.set(fixed[id] ?? []);
+      this.#velocities.get(id)!.set(velocities[id]);
+      this.#fixed.get(id)!.set(fixed[id]);
     }
   }
 

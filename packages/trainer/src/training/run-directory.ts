@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidInputError } from '@dgconv/core';
 import { readTextFile, writeFileAtomically } from '@dgconv/core/node';
@@ -80,8 +80,17 @@ export class RunDirectory {
 
   /** Starts a log over, or keeps the lines that a resumed run has behind it. */
   restartLog(name: 'metrics.jsonl' | 'gates.jsonl', lastStep: number): void {
-    const lines = lastStep > 0 && this.has(name) ? readFileSync(this.file(name), 'utf8').split('\n') : [];
-    const kept = lines.filter((line) => line !== '' && (JSON.parse(line) as { step: number }).step <= lastStep);
+    const lines = lastStep > 0 && this.has(name) ? readTextFile(this.file(name)).split('\n') : [];
+    const kept = lines.filter((line) => line !== '' && stepOf(line) <= lastStep);
     writeFileSync(this.file(name), kept.map((line) => `${line}\n`).join(''));
+  }
+}
+
+/** The step of a line of a log; a line that was cut off while it was written belongs to no step that is kept. */
+function stepOf(line: string): number {
+  try {
+    return (JSON.parse(line) as { step: number }).step;
+  } catch {
+    return Infinity;
   }
 }

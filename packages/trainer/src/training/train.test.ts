@@ -14,6 +14,7 @@ import {
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
 import test from 'ava';
+import fc from 'fast-check';
 import { findBackends } from '../backends.js';
 import type { EpochMetrics, GateRecord } from './run-directory.js';
 import { learningRateAt, projectionRounds } from './schedules.js';
@@ -189,6 +190,34 @@ test.serial('a run that was stopped goes on to the bit', async (t) => {
     name: 'InvalidInputError',
     message: /run\.json/,
   });
+});
+
+test.serial('a damaged checkpoint is refused in one sentence, whatever is damaged', async (t) => {
+  const out = folder();
+  const controller = new AbortController();
+  const stopped = options(out, { signal: controller.signal, onProgress: () => controller.abort() });
+  await t.throwsAsync(() => train(stopped), { message: /can be resumed/ });
+  const path = join(out, 'checkpoints', 'latest.safetensors');
+  const whole = readFileSync(path);
+  const headerLength = Number(whole.readBigUInt64LE(0));
+  const position = whole.indexOf('dgconv.training');
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(headerLength - position),
+      fc.nat(255),
+      fc.option(fc.nat(whole.length)),
+      async (at, value, cut) => {
+        const bytes = Buffer.from(whole.subarray(0, cut ?? whole.length));
+        if (position + at < bytes.length) bytes[position + at] = value;
+        writeFileSync(path, bytes);
+        const again = new AbortController();
+        again.abort();
+        const error = await t.throwsAsync(() => train(options(out, { resume: true, signal: again.signal })));
+        t.is(error.name, 'InvalidInputError', error.stack!);
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
 
 test.serial('FLGC and CondenseNet train to their own structures', async (t) => {
