@@ -52,6 +52,7 @@ async function clang(args, files) {
 const compiler = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')).devDependencies['@yowasp/clang'];
 const plans = Object.entries(variants).map(([arch, output]) => {
   const units = translationUnits(arch, ['native/bindings/c_api.cc'], target);
+  for (const unit of units) if (!unit.source.startsWith('native/kernels/')) unit.flags.push('-Oz');
   const select = units.find(({ source }) => source.endsWith('/select.cc'));
   if (arch === 'wasm-relaxed') select.flags.push('-DDGC_WASM_RELAXED');
   return { output, units };

@@ -45,16 +45,19 @@ export function translationUnits(arch, bindings, extraFlags) {
     object: `${basename(source, '.cc')}.o`,
     flags: [...engineFlags, ...common],
   }));
-  const isas = Object.entries(kernels.isas[arch]).map(([isa, flags]) => ({
-    source: `native/kernels/${kernels.source}`,
-    object: `kernels_${isa}.o`,
-    flags: [
-      ...kernels.flags,
-      ...kernels.define.map((text) => text.replaceAll('{isa}', isa)),
-      ...flags,
-      ...common.filter((flag) => !flag.startsWith('-DDGC_VERSION')),
-    ],
-  }));
+  // A WebAssembly module carries the best of its instruction sets only: whoever loads it has that one.
+  const isas = Object.entries(kernels.isas[arch])
+    .slice(arch.startsWith('wasm') ? -1 : 0)
+    .map(([isa, flags]) => ({
+      source: `native/kernels/${kernels.source}`,
+      object: `kernels_${isa}.o`,
+      flags: [
+        ...kernels.flags,
+        ...kernels.define.map((text) => text.replaceAll('{isa}', isa)),
+        ...flags,
+        ...common.filter((flag) => !flag.startsWith('-DDGC_VERSION')),
+      ],
+    }));
   return [...isas, ...engine];
 }
 

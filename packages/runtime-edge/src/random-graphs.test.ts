@@ -12,7 +12,7 @@ const seeds = Array.from({ length: 150 }, (_, seed) => seed);
 const variants: readonly SessionOptions[] = testEngines.flatMap((engine): SessionOptions[] =>
   engine === 'native'
     ? [{ engine }, { engine, threads: 2 }, ...nativeInstructionSets().map((isa) => ({ engine, isa }))]
-    : [{ engine }, { engine, isa: 'scalar' }],
+    : [{ engine }],
 );
 
 for (const options of variants) {

@@ -212,9 +212,7 @@ export class EdgeSession {
 }
 
 const wasmSafe = (engine: Engine, options: EngineOptions): EngineOptions =>
-  engine.kind === 'wasm'
-    ? { ...options, threads: 1, isa: options.isa.startsWith('wasm') || options.isa === 'scalar' ? options.isa : '' }
-    : options;
+  engine.kind === 'wasm' ? { ...options, threads: 1, isa: '' } : options;
 
 const elements = ({ shape }: TensorInfo): number => shape.reduce((product, size) => product * size, 1);
 

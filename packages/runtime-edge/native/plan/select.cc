@@ -36,11 +36,13 @@ constexpr Isa kIsas[] = {
 #elif defined(__aarch64__)
     {"neon", dgc_kernels_neon, always},
 #elif defined(DGC_WASM_RELAXED)
-    {"wasmrelaxed", dgc_kernels_wasmrelaxed, always}, {"wasmsimd", dgc_kernels_wasmsimd, always},
+    {"wasmrelaxed", dgc_kernels_wasmrelaxed, always},
 #elif defined(__wasm__)
     {"wasmsimd", dgc_kernels_wasmsimd, always},
 #endif
+#ifndef __wasm__  // a module is downloaded: it carries one set
     {"scalar", dgc_kernels_scalar, always},
+#endif
 };
 
 }  // namespace
