@@ -1,41 +1,9 @@
 import test from 'ava';
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createProgram } from './program.js';
-
-const bin = fileURLToPath(new URL('../../bin/dgconv.js', import.meta.url));
-
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const spawned = (args: readonly string[]): Promise<Outcome> =>
-  new Promise((resolve) => {
-    const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const text = { stdout: '', stderr: '' };
-    for (const stream of ['stdout', 'stderr'] as const)
-      child[stream].on('data', (chunk) => {
-        text[stream] += String(chunk);
-      });
-    child.on('close', (code) => resolve({ code, ...text }));
-  });
-
-/** ava starts all tests at once; two processes at a time are enough for two cores. */
-const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
-let next = 0;
-
-/** Runs the built command line. */
-const dgconv = (...args: string[]): Promise<Outcome> => {
-  const lane = next++ % lanes.length;
-  const outcome = lanes[lane]!.then(() => spawned(args));
-  lanes[lane] = outcome;
-  return outcome;
-};
+import { dgconv } from './testing/dgconv.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dgconv-cli-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
