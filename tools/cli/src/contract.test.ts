@@ -1,3 +1,5 @@
+import { compile, emitters } from '@dgconv/compiler';
+import { initialWeights, mapSource, zooGraph } from '@dgconv/core';
 import test from 'ava';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,7 +33,44 @@ test('an unknown format is a usage error', refusal, 2, /'caffe' is not one of on
 test('an unknown target is a usage error', refusal, 2, /--target/, 'compile', 'absent.pth', '--target', 'vax');
 test('an unknown runtime is a usage error', refusal, 2, /--runtime/, 'run', 'absent.edge', '--input', 'x.npy', '--runtime', 'torch'); // prettier-ignore
 test('a runtime that does not take the format is a usage error', refusal, 2, /runs \.onnx files, not \.edge/, 'run', 'absent.edge', '--input', 'x.npy', '--runtime', 'ort'); // prettier-ignore
-test('an unknown suite is a usage error', refusal, 2, /--suite/, 'bench', '--suite', 'torch');
+test('an unknown suite to time is a usage error', refusal, 2, /--suite/, 'bench', '--suite', 'torch');
+test('an unknown suite is a usage error', refusal, 2, /--suite/, 'conformance', '--suite', 'torch');
+test('an unknown runtime of a suite is a usage error', refusal, 2, /--runtime/, 'conformance', '--runtime', 'torch');
+test('a bundle and a runtime together are a usage error', refusal, 2, /cannot be used with option '--runtime/, 'conformance', '--bundle', 'absent', '--runtime', 'edge'); // prettier-ignore
+test('a model and a suite together are a usage error', refusal, 2, /takes the place of --suite/, 'conformance', '--from-model', 'absent.edge', '--suite', 'all'); // prettier-ignore
+test('a folder without test vectors is rejected', refusal, 3, /has no ONNX test vectors/, 'conformance', '--suite', 'onnx', '--runtime', 'edge-wasm', '--data', folder); // prettier-ignore
+test('a result that is missing is rejected', refusal, 3, /absent\.json cannot be read/, 'conformance', '--result', 'absent.json'); // prettier-ignore
+
+test("a board's result is shown: a failed case exits 1, and its JSON is the result", async (t) => {
+  const result = (failures: readonly object[]) => ({ runtime: 'dgconv-run', suite: 'bundle', passed: 3, failed: failures.length, skipped: 0, failures, skips: [] }); // prettier-ignore
+  const good = await dgconv('conformance', '--json', '--result', file('good.json', JSON.stringify(result([]))));
+  t.is(good.code, 0, good.stderr);
+  t.deepEqual(JSON.parse(good.stdout), result([]));
+  const failures = [{ name: 'conv', reason: 'it differs' }];
+  const bad = await dgconv('conformance', '--result', file('bad.json', JSON.stringify(result(failures))));
+  t.is(bad.code, 1);
+  t.regex(bad.stderr, /conv .*it differs/);
+  t.regex(bad.stderr, /3 passed, 1 failed, 0 skipped/);
+});
+
+test("a network's own ops pass as cases and go into a bundle, which is not overwritten", async (t) => {
+  const graph = zooGraph('resnext_mnist');
+  const source = { graph, weights: mapSource(initialWeights(graph, 1)) };
+  const model = file('own.edge', emitters.edge(compile(source, { formats: ['edge'] }).targets.edge!));
+  const own = await dgconv('conformance', '--from-model', model, '--runtime', 'edge-wasm', '--json', '--quiet');
+  t.is(own.code, 0, own.stderr);
+  const result = JSON.parse(own.stdout) as { runtime: string; suite: string; passed: number; failed: number };
+  t.like(result, { runtime: 'edge-wasm', suite: 'own.edge', failed: 0 });
+  t.true(result.passed > 5);
+  const board = join(folder, 'board');
+  const written = await dgconv('conformance', '--from-model', model, '--bundle', board, '--quiet');
+  t.is(written.code, 0, written.stderr);
+  t.is(readdirSync(board).filter((name) => name.endsWith('.edge')).length, result.passed);
+  const again = await dgconv('conformance', '--from-model', model, '--bundle', board);
+  t.is(again.code, 2);
+  t.regex(again.stderr, /cases\.txt exists; give --force/);
+});
+
 test('an extension that no runtime takes is a usage error', refusal, 2, /is no \.onnx, \.tflite, \.edge file/, 'run', 'model.h5', '--input', 'x.npy'); // prettier-ignore
 test('a budget of zero is a usage error', refusal, 2, /number above 0/, 'train', '--model', 'g_resnet_mnist', '--budget', 'b=0'); // prettier-ignore
 test('a budget of nothing known is a usage error', refusal, 2, /b\|zeta\|macs/, 'inspect', '--model', 'g_resnext50', '--budget', 'watts=3'); // prettier-ignore

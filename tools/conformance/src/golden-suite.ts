@@ -1,45 +1,34 @@
-import { compile, emitters } from '@dgconv/compiler';
-import { inferShapes, interpret, UnsupportedError } from '@dgconv/core';
-import { type Runtime, runNhwc } from '@dgconv/runtimes';
-import { difference, exactly, goldenTolerance } from './compare.js';
+import { compile } from '@dgconv/compiler';
+import { inferShapes, interpret, type Model } from '@dgconv/core';
+import type { RuntimeTensor } from '@dgconv/runtimes';
+import { exactly, goldenTolerance } from './compare.js';
+import type { ConformanceCase } from './conformance-case.js';
 import { convCases } from './golden/conv-cases.js';
-import type { GoldenCase } from './golden/golden-case.js';
 import { otherCases } from './golden/other-cases.js';
-import type { Outcome, Stage } from './outcome.js';
 
-/** Every golden case. */
-export const goldenCases = (): GoldenCase[] => [...convCases(), ...otherCases()];
-
-/** One golden case compiled for a runtime and compared with the interpreter. */
-export async function runGoldenCase({ name, model, feeds, exact }: GoldenCase, runtime: Runtime): Promise<Outcome> {
-  const format = runtime.formats[0]!;
-  let stage: Stage = 'compile';
-  try {
-    const bytes = emitters[format](compile(model, { formats: [format] }).targets[format]!);
-    stage = 'load';
-    const session = await runtime.load(bytes);
-    try {
-      stage = 'run';
-      const results = await runNhwc(session, feeds);
-      stage = 'mismatch';
-      const shapes = inferShapes(model.graph);
-      const expected = interpret(model, feeds);
-      for (const { name: output, value } of model.graph.outputs) {
-        const reason = difference(
-          { shape: shapes.get(value)!, data: expected[output]! },
-          results[output]!,
-          exact ? exactly : goldenTolerance,
-        );
-        if (reason !== null) return { name, status: 'failed', stage, reason: `'${output}': ${reason}` };
-      }
-    } finally {
-      await session.dispose();
-    }
-    return { name, status: 'passed' };
-  } catch (error) {
-    if (stage === 'compile' && error instanceof UnsupportedError) {
-      return { name, status: 'skipped', reason: error.message };
-    }
-    return { name, status: 'failed', stage, reason: (error as Error).message };
-  }
+/** What a network has to give, by name: as the interpreter says, rounded to float32. */
+export function interpretedOutputs(
+  model: Model,
+  feeds: Readonly<Record<string, Float32Array>>,
+): Record<string, RuntimeTensor> {
+  const shapes = inferShapes(model.graph);
+  const results = interpret(model, feeds);
+  return Object.fromEntries(
+    model.graph.outputs.map(({ name, value }) => [
+      name,
+      { shape: shapes.get(value)!, data: Float32Array.from(results[name]!) },
+    ]),
+  );
 }
+
+/** Every golden case: small networks, right where they agree with the interpreter, to the bit where all numbers are small integers. */
+export const goldenSuite = (): ConformanceCase[] =>
+  [...convCases(), ...otherCases()].map(({ name, model, feeds, exact }) => ({
+    name,
+    *prepare(format, enter) {
+      enter('compile');
+      const target = compile(model, { formats: [format] }).targets[format]!;
+      const expected = interpretedOutputs(model, feeds);
+      yield { target, feeds, expected, tolerance: exact ? exactly : goldenTolerance };
+    },
+  }));

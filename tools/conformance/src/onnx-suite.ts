@@ -1,18 +1,10 @@
-import {
-  compile,
-  decodeOnnx,
-  decodeOnnxTensor,
-  emitters,
-  importOnnx,
-  type OnnxModel,
-  type OnnxTensor,
-} from '@dgconv/compiler';
-import { InvalidInputError, type Shape, UnsupportedError } from '@dgconv/core';
-import { convertLayout, type Runtime, runNhwc, type RuntimeTensor } from '@dgconv/runtimes';
+import { compile, decodeOnnx, decodeOnnxTensor, importOnnx, type OnnxModel, type OnnxTensor } from '@dgconv/compiler';
+import { inferShapes, InvalidInputError, type Shape, UnsupportedError } from '@dgconv/core';
+import { convertLayout, type RuntimeTensor } from '@dgconv/runtimes';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { difference, onnxTolerance } from './compare.js';
-import type { Outcome, Stage } from './outcome.js';
+import { onnxTolerance } from './compare.js';
+import type { ConformanceCase } from './conformance-case.js';
 
 /** Where Debian's package libonnx-testdata puts ONNX's official vectors. */
 export const defaultOnnxData = '/usr/share/libonnx-testdata/data';
@@ -20,7 +12,7 @@ export const defaultOnnxData = '/usr/share/libonnx-testdata/data';
 const folders = ['node', 'simple', 'pytorch-converted', 'pytorch-operator'] as const;
 
 /** One folder of the official vectors: a model and its data sets. */
-export interface OnnxCase {
+export interface OnnxVector {
   readonly name: string;
   readonly folder: string;
 }
@@ -29,7 +21,7 @@ export interface OnnxCase {
  * The official vectors below a folder that has `node/test_…/model.onnx` and the like, by name.
  * @throws {InvalidInputError} if there are none.
  */
-export function findOnnxCases(data: string): OnnxCase[] {
+export function findOnnxVectors(data: string): OnnxVector[] {
   const cases = folders.flatMap((folder) => {
     const path = join(data, folder);
     if (!existsSync(path)) return [];
@@ -111,51 +103,39 @@ function inOrderOf(shape: Shape, tensor: RuntimeTensor): RuntimeTensor {
   return permuted.shape.join() === shape.join() ? permuted : tensor;
 }
 
-/** One case of the official vectors: imported, compiled for the runtime, run on every data set. */
-export async function runOnnxCase({ name, folder }: OnnxCase, runtime: Runtime): Promise<Outcome> {
-  const known = wrongVectors[name];
-  if (known !== undefined) return { name, status: 'skipped', reason: known };
-  let stage: Stage = 'import';
-  try {
-    const bytes = readFileSync(join(folder, 'model.onnx'));
-    const model = decodeOnnx(bytes);
-    const values = valuesOf(model);
-    const reason = whyNotOurs(model, values);
-    if (reason !== null) return { name, status: 'skipped', reason };
-    for (const set of readdirSync(folder).filter((entry) => entry.startsWith('test_data_set_'))) {
-      const tensors = model.graph.inputs
-        .filter(({ name: input }) => !model.graph.initializers.has(input))
-        .map(({ name: input }, index) => [input, readTensor(join(folder, set, `input_${index}.pb`))] as const);
-      stage = 'import';
-      const imported = importOnnx(bytes, { constants: new Map(tensors.filter(([input]) => !values.has(input))) });
-      stage = 'compile';
-      const format = runtime.formats[0]!;
-      const artifact = emitters[format](compile(imported, { formats: [format] }).targets[format]!);
-      stage = 'load';
-      const session = await runtime.load(artifact);
-      try {
-        stage = 'run';
+/** The official vectors below `data`, each imported with its weights and sizes as constants. */
+export const onnxSuite = (data: string): ConformanceCase[] =>
+  findOnnxVectors(data).map(({ name, folder }) => ({
+    name,
+    ...(wrongVectors[name] === undefined ? {} : { skip: wrongVectors[name] }),
+    *prepare(format, enter) {
+      enter('import');
+      const bytes = readFileSync(join(folder, 'model.onnx'));
+      const model = decodeOnnx(bytes);
+      const values = valuesOf(model);
+      const reason = whyNotOurs(model, values);
+      if (reason !== null) throw new UnsupportedError(reason);
+      for (const set of readdirSync(folder).filter((entry) => entry.startsWith('test_data_set_'))) {
+        enter('import');
+        const tensors = model.graph.inputs
+          .filter(({ name: input }) => !model.graph.initializers.has(input))
+          .map(({ name: input }, index) => [input, readTensor(join(folder, set, `input_${index}.pb`))] as const);
+        const imported = importOnnx(bytes, { constants: new Map(tensors.filter(([input]) => !values.has(input))) });
+        const shapes = inferShapes(imported.graph);
         const feeds = tensors
           .filter(([input]) => values.has(input))
-          .map(([input, tensor]): [string, Float32Array] => {
-            const { shape } = imported.graph.inputs.find((candidate) => candidate.name === input)!;
-            return [input, inOrderOf(shape, floats(tensor)).data];
-          });
-        const results = await runNhwc(session, Object.fromEntries(feeds));
-        stage = 'mismatch';
-        for (const [index, { name: output }] of model.graph.outputs.entries()) {
-          const expected = floats(readTensor(join(folder, set, `output_${index}.pb`)));
-          const actual = results[output]!;
-          const worst = difference(inOrderOf(actual.shape, expected), actual, onnxTolerance);
-          if (worst !== null) return { name, status: 'failed', stage, reason: `${set}, output '${output}': ${worst}` };
-        }
-      } finally {
-        await session.dispose();
+          .map(([input, tensor]) => [input, inOrderOf(shapes.get(input)!, floats(tensor)).data] as const);
+        const expected = imported.graph.outputs.map(({ name: output, value }, index) => {
+          const recorded = floats(readTensor(join(folder, set, `output_${index}.pb`)));
+          return [output, inOrderOf(shapes.get(value)!, recorded)] as const;
+        });
+        enter('compile');
+        yield {
+          target: compile(imported, { formats: [format] }).targets[format]!,
+          feeds: Object.fromEntries(feeds),
+          expected: Object.fromEntries(expected),
+          tolerance: onnxTolerance,
+        };
       }
-    }
-    return { name, status: 'passed' };
-  } catch (error) {
-    if (error instanceof UnsupportedError) return { name, status: 'skipped', reason: error.message };
-    return { name, status: 'failed', stage, reason: (error as Error).message };
-  }
-}
+    },
+  }));

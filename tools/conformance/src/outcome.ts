@@ -1,5 +1,3 @@
-import type { RuntimeName } from '@dgconv/runtimes';
-
 /** Where a case failed. */
 export type Stage = 'import' | 'compile' | 'load' | 'run' | 'mismatch';
 
@@ -11,7 +9,8 @@ export type Outcome =
 
 /** The result of a suite on one runtime: the JSON document of `dgconv conformance`. */
 export interface ConformanceResult {
-  readonly runtime: RuntimeName;
+  /** Name of the runtime; of a board's result, what dgconv-run calls itself. */
+  readonly runtime: string;
   readonly suite: string;
   readonly passed: number;
   readonly failed: number;
@@ -21,7 +20,7 @@ export interface ConformanceResult {
 }
 
 /** Counts outcomes. */
-export function summarise(runtime: RuntimeName, suite: string, outcomes: readonly Outcome[]): ConformanceResult {
+export function summarise(runtime: string, suite: string, outcomes: readonly Outcome[]): ConformanceResult {
   const failures = outcomes.filter((outcome) => outcome.status === 'failed');
   const skips = outcomes.filter((outcome) => outcome.status === 'skipped');
   return {
@@ -44,7 +43,7 @@ export function tapOf(outcomes: readonly Outcome[]): string {
       case 'passed':
         return `ok ${title}`;
       case 'failed':
-        return `not ok ${title}\n  ---\n  stage: ${outcome.stage}\n  reason: ${JSON.stringify(outcome.reason)}\n  ...`;
+        return `not ok ${title}\n# ${clean(`${outcome.stage}: ${outcome.reason}`)}`;
       case 'skipped':
         return `ok ${title} # SKIP ${clean(outcome.reason)}`;
     }

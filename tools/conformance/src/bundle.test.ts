@@ -1,0 +1,102 @@
+import { InvalidInputError, UnsupportedError } from '@dgconv/core';
+import { decodeEdge, EdgeSession } from '@dgconv/runtime-edge';
+import test from 'ava';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readBundleResult } from './bundle-result.js';
+import { bundleIndex, writeBundle } from './bundle.js';
+import type { ConformanceCase } from './conformance-case.js';
+import { goldenSuite } from './golden-suite.js';
+import { summarise, tapOf } from './outcome.js';
+
+const folderFor = (t: { teardown: (undo: () => void) => void }): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'dgconv-bundle-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+test('a bundle lists its cases with files that load, and says what it leaves out', async (t) => {
+  const folder = folderFor(t);
+  const unsupported: ConformanceCase = {
+    name: 'nobody can',
+    prepare() {
+      throw new UnsupportedError('no engine does this');
+    },
+  };
+  const broken: ConformanceCase = {
+    name: 'broken',
+    prepare(_format, enter) {
+      enter('compile');
+      throw new Error('internal: a hole');
+    },
+  };
+  const cases = goldenSuite().slice(0, 5);
+  const { written, left } = await writeBundle(folder, [...cases, unsupported, broken]);
+  t.deepEqual([...written.values()], cases);
+  t.deepEqual(left, [
+    { name: 'nobody can', status: 'skipped', reason: 'no engine does this' },
+    { name: 'broken', status: 'failed', stage: 'compile', reason: 'internal: a hole' },
+  ]);
+  const lines = readFileSync(join(folder, bundleIndex), 'utf8').trimEnd().split('\n');
+  t.deepEqual(
+    lines.map((line) => line.split('\t')[1]),
+    cases.map(({ name }) => name),
+  );
+  for (const line of lines) {
+    const file = join(folder, line.split('\t')[0]!);
+    const session = await EdgeSession.load(file, { engine: 'wasm' });
+    t.is(session.inputs.length, decodeEdge(readFileSync(file)).graph.inputs.length);
+    session.dispose();
+  }
+});
+
+test('a bundle that cannot be written is refused with its name', async (t) => {
+  const file = join(folderFor(t), 'file');
+  writeFileSync(file, '');
+  await t.throwsAsync(writeBundle(join(file, 'bundle'), []), {
+    instanceOf: InvalidInputError,
+    message: /^the bundle .*bundle cannot be written/,
+  });
+});
+
+test('outcomes written as TAP are read back', (t) => {
+  const text = tapOf([
+    { name: 'conv 3x3', status: 'passed' },
+    { name: 'pool', status: 'failed', stage: 'mismatch', reason: "'y': value 3 is 1, expected 2" },
+    { name: 'lstm', status: 'skipped', reason: 'the operator is not supported' },
+  ]);
+  t.deepEqual(readBundleResult(text, 'result.tap'), {
+    runtime: 'dgconv-run',
+    suite: 'bundle',
+    passed: 1,
+    failed: 1,
+    skipped: 1,
+    failures: [{ name: 'pool', stage: 'run', reason: "mismatch: 'y': value 3 is 1, expected 2" }],
+    skips: [{ name: 'lstm', reason: 'the operator is not supported' }],
+  });
+  t.throws(() => readBundleResult(text.replace('1..3', '1..4'), 'result.tap'), {
+    instanceOf: InvalidInputError,
+    message: 'result.tap: the plan says 4, there are 3 results',
+  });
+});
+
+test('a result in JSON is read, and refused where it contradicts itself', (t) => {
+  const { failures, ...counts } = summarise('dgconv-run', 'bundle', [
+    { name: 'a', status: 'passed' },
+    { name: 'b', status: 'failed', stage: 'run', reason: 'it differs' },
+  ]);
+  const json = { ...counts, failures: failures.map(({ name, reason }) => ({ name, reason })), isa: 'neon' };
+  t.deepEqual(readBundleResult(JSON.stringify(json), 'result.json'), { ...counts, failures });
+  const refused = (document: unknown, message: RegExp) =>
+    t.throws(() => readBundleResult(JSON.stringify(document), 'result.json'), {
+      instanceOf: InvalidInputError,
+      message,
+    });
+  refused({ ...json, failed: 0 }, /counts 0 failures and lists 1/);
+  refused({ ...json, passed: -1 }, /'passed' is no count/);
+  refused({ ...json, runtime: 3 }, /'runtime' is no text/);
+  refused({ ...json, skips: {} }, /'skips' is no list/);
+  refused([], /an object belongs/);
+  t.throws(() => readBundleResult('nonsense', 'result.json'), { message: /^result\.json is neither JSON nor TAP/ });
+});
