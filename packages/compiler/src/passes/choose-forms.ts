@@ -75,16 +75,24 @@ function fastestForm(
     case 'unequal': {
       // Slices of the input and the concatenation of the buckets.
       const moved = costs.move(inputPixels * channelsIn + pixels * channelsOut);
-      return blocksTime(grouping.blocks) + moved < denseTime ? grouping : dense;
+      const started = costs.start(2 * bucketCount(grouping.blocks));
+      return blocksTime(grouping.blocks) + moved + started < denseTime ? grouping : dense;
     }
     case 'shared-inputs': {
       const gathered = grouping.classes.reduce((sum, { inputs }) => sum + inputs.length, 0);
-      return blocksTime(grouping.classes) + costs.move(inputPixels * gathered) < denseTime ? grouping : dense;
+      const moved = costs.move(inputPixels * gathered) + costs.start(1);
+      return blocksTime(grouping.classes) + moved < denseTime ? grouping : dense;
     }
     case 'shared-outputs':
     case 'unstructured':
       return dense;
   }
+}
+
+/** Sizes of blocks that have outputs: as many grouped convolutions are needed at least. */
+function bucketCount(blocks: readonly GroupBlock[]): number {
+  const sizes = blocks.filter(({ outputs }) => outputs.length > 0);
+  return new Set(sizes.map(({ inputs, outputs }) => `${inputs.length} ${outputs.length}`)).size;
 }
 
 /** The groupings that arise when runs of m groups become one group with zeros, for every m that divides their number. */

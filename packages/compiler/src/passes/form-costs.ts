@@ -57,19 +57,28 @@ const tables: Readonly<Record<'onnx' | 'tflite', Readonly<Record<Target, Multipl
 /** Multiply-adds of a dense convolution that take as long as moving one value (read, written, an op of its own). */
 const movePrice = 16;
 
+/** Multiply-adds of a dense convolution that take as long as starting one more operation: about 4 µs at 57 multiply-adds a ns. */
+const operationPrice = 200_000;
+
 /** Predicted times on one target, in multiply-adds of a dense convolution. */
 export interface FormCosts {
   /** A convolution with `connections` channel pairs at `taps` kernel positions times output pixels. */
   convolution(connections: number, taps: number, channelsPerGroup: number): number;
   move(values: number): number;
+  /** Starting so many more operations. */
+  start(operations: number): number;
 }
 
+/** The edge runtime's kernels are as fast for small groups as for dense convolutions. */
+const edge: MultiplyAddTimes = [[1, 1]];
+
 /** The predicted times of a format's runtime on a target, from measurements. */
-export function formCosts(format: 'onnx' | 'tflite', target: Target): FormCosts {
-  const table = tables[format][target];
+export function formCosts(format: 'onnx' | 'tflite' | 'edge', target: Target): FormCosts {
+  const table = format === 'edge' ? edge : tables[format][target];
   return {
     convolution: (connections, taps, channelsPerGroup) => connections * taps * timeAt(table, channelsPerGroup),
     move: (values) => values * movePrice,
+    start: (operations) => operations * operationPrice,
   };
 }
 

@@ -12,12 +12,12 @@ import { separateShuffles } from './separate-shuffles.js';
 
 const explicit = [hardenGates, recogniseGroups];
 /** Prices under which no groups are given up that a grouped convolution can express. */
-const groupsAreFree = { convolution: (connections: number) => connections, move: () => 0 };
+const groupsAreFree = { convolution: (connections: number) => connections, move: () => 0, start: () => 0 };
 const lowered = [
   ...explicit,
   chooseForms(groupsAreFree),
   assignChannelOrders(new Set()),
-  separateShuffles(new Set()),
+  separateShuffles(new Set(), groupsAreFree),
   lowerGroups,
 ];
 
@@ -25,7 +25,11 @@ test('unequal groups and shared inputs become grouped convolutions that compute 
   let [buckets, gathers] = [0, 0];
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 10 }), (seed, size) => {
-      const source = randomModel(seed, { size, integers: true });
+      const source = randomModel(seed, {
+        size,
+        integers: true,
+        connectivities: ['dense', 'unequal', 'shared-inputs', 'masked', 'condense'],
+      });
       const model = lowered.reduce((current, pass) => pass.run(current), source as Model);
       const feeds = randomFeeds(source.graph, seed, { integers: true });
       t.deepEqual(interpret(model, feeds), interpret(source, feeds));

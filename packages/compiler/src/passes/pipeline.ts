@@ -47,16 +47,17 @@ const nowhere: ReadonlySet<Grouping['kind']> = new Set();
 export function targetPasses(format: Format, target: Target): readonly Pass[] {
   // The edge runtime chooses forms itself, when it loads a model.
   const isEqualGroupsOnly = format !== 'edge';
+  const costs = formCosts(format, target);
   const anywhere = isEqualGroupsOnly ? nowhere : gatheredByEdge;
   return [
     // Before channel orders are chosen, because `pre` removes two values that would otherwise have to follow them.
     fuseAffineBefore,
     // Before channel orders are chosen, because a dense convolution asks for none.
-    ...(isEqualGroupsOnly ? [chooseForms(formCosts(format, target))] : []),
+    ...(isEqualGroupsOnly ? [chooseForms(costs)] : []),
     // After the groups are final, and before fusion, which hides additions from it.
     assignChannelOrders(anywhere),
     // What the orders could not bring together is moved explicitly.
-    separateShuffles(anywhere),
+    separateShuffles(anywhere, costs),
     // Once the groups are runs of channels, so that slices and grouped convolutions can express them.
     ...(isEqualGroupsOnly ? [lowerGroups] : []),
     // Moves that cancel.

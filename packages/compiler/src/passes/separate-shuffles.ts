@@ -2,7 +2,10 @@ import {
   type GroupBlock,
   type Grouping,
   blocksOf,
+  elementCount,
+  expandWeight,
   identityPermutation,
+  inferShapes,
   invertPermutation,
   isIdentityPermutation,
   type NodeOf,
@@ -11,6 +14,7 @@ import {
   reorderWeight,
   takeWeight,
 } from '@dgconv/core';
+import type { FormCosts } from './form-costs.js';
 import { graphPass, type Pass } from './pass.js';
 import { type RewriteContext, rewriteNodes } from './rewrite.js';
 
@@ -21,16 +25,62 @@ import { type RewriteContext, rewriteNodes } from './rewrite.js';
  *
  * before: `y = conv2d x {equal 0 2 | 1 3 → 0 1 | 2 3}` · after: `x' = take x 0 2 1 3` `y = conv2d x' {equal 0 1 | 2 3}`
  * @param anywhere - kinds of groupings that the target gathers and scatters itself.
+ * @param costs - where moving the channels costs more than the groups save, the convolution becomes dense instead.
  */
-export function separateShuffles(anywhere: ReadonlySet<Grouping['kind']>): Pass {
-  return graphPass('separate-shuffles', (graph) =>
-    rewriteNodes(graph, (node, context) => {
+export function separateShuffles(anywhere: ReadonlySet<Grouping['kind']>, costs: FormCosts): Pass {
+  return graphPass('separate-shuffles', (graph) => {
+    const shapes = inferShapes(graph);
+    const inputPixels = new Map(
+      graph.nodes.map(({ id, inputs }) => [id, elementCount(shapes.get(inputs[0] ?? id)!.slice(1, 3))]),
+    );
+    return rewriteNodes(graph, (node, context) => {
       if (node.op !== 'conv2d' || anywhere.has(node.attrs.connectivity.kind as Grouping['kind']))
         return context.emit(node);
       const orders = contiguousOrders(node);
-      return orders === undefined ? context.emit(node) : emitShuffled(node, orders, context);
-    }),
-  );
+      if (orders === undefined) return context.emit(node);
+      const pixels = elementCount(shapes.get(node.id)!.slice(1, 3));
+      return isWorthMoving(node, orders, pixels, inputPixels.get(node.id)!, costs)
+        ? emitShuffled(node, orders, context)
+        : context.emit(asDense(node));
+    });
+  });
+}
+
+/** Whether the groups with their moves are predicted to be faster than a dense convolution with zeros. */
+function isWorthMoving(
+  { attrs }: NodeOf<'conv2d'>,
+  orders: Orders,
+  pixels: number,
+  inputPixels: number,
+  costs: FormCosts,
+): boolean {
+  const { connectivity, kernelSize } = attrs;
+  if (connectivity.kind === 'masked' || connectivity.kind === 'learned') return true;
+  const { channelsIn, channelsOut } = connectivity;
+  const taps = pixels * elementCount(kernelSize);
+  const grouped = (blocksOf(connectivity) ?? []).reduce((sum, { inputs, outputs }) => {
+    const size = Math.min(inputs.length, outputs.length);
+    return size === 0 ? sum : sum + costs.convolution(inputs.length * outputs.length, taps, size);
+  }, 0);
+  const moves = [
+    ...(isIdentityPermutation(orders.inputs) ? [] : [inputPixels * channelsIn]),
+    ...(isIdentityPermutation(orders.outputs) ? [] : [pixels * channelsOut]),
+  ];
+  const moved = costs.start(moves.length) + moves.reduce((sum, values) => sum + costs.move(values), 0);
+  const dense = costs.convolution(channelsIn * channelsOut, taps, Math.min(channelsIn, channelsOut));
+  return grouped + moved < dense;
+}
+
+/** The same convolution with zeros where nothing is connected. */
+function asDense(node: NodeOf<'conv2d'>): NodeOf<'conv2d'> {
+  const { connectivity } = node.attrs;
+  if (connectivity.kind === 'masked' || connectivity.kind === 'learned') return node;
+  const { channelsIn, channelsOut } = connectivity;
+  return {
+    ...node,
+    attrs: { ...node.attrs, connectivity: { kind: 'dense', channelsIn, channelsOut, groups: 1 } },
+    weights: { ...node.weights, kernel: expandWeight(node.weights.kernel, connectivity) },
+  };
 }
 
 interface Orders {
