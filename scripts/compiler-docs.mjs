@@ -21,7 +21,9 @@ const purposes = {
   'cancel-transposes':
     'Importers of NCHW formats translate literally; here the transposes between them meet and vanish.',
   'recognise-groups':
-    'Masks that somebody brought become groupings: equal, unequal, shared inputs, shared outputs, or none of these. `macsAfter` counts after this pass.',
+    'Masks that somebody brought become groupings: equal, unequal, shared inputs, shared outputs, or none of these.',
+  'remove-dead-channels':
+    'Inputs that no output is connected to go, and whatever computes them; an output without inputs is a constant, which moves into the biases of its readers where zero padding allows it. `macsAfter` counts after this pass.',
   'fuse-affine-before':
     'Batch norm and ReLU *before* a convolution (CondenseNet) become part of how it reads its input.',
   'choose-forms':
