@@ -19,7 +19,7 @@ struct Isa {
   bool (*runs_here)();
 };
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(DGC_SCALAR_ONLY)
 bool has_sse41() { return __builtin_cpu_supports("sse4.1"); }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512f() {
@@ -31,7 +31,8 @@ bool always() { return true; }
 
 // Best first.
 constexpr Isa kIsas[] = {
-#if defined(__x86_64__)
+#if defined(DGC_SCALAR_ONLY)  // the fuzzer, whose sanitizers would take minutes over every set
+#elif defined(__x86_64__)
     {"avx512f", dgc_kernels_avx512f, has_avx512f}, {"avx2", dgc_kernels_avx2, has_avx2}, {"sse41", dgc_kernels_sse41, has_sse41},
 #elif defined(__aarch64__)
     {"neon", dgc_kernels_neon, always},
