@@ -46,7 +46,7 @@ struct ConvDense {
 
   static size_t scratch_bytes(const ConvDesc& d) {
     const Layout l = layout(d);
-    return l.staged ? (size_t)(l.tiles_of_block * kGemmRows * l.depth) * sizeof(float) : 0;
+    return l.staged ? (size_t)(l.tiles_of_block * l.rows * l.depth) * sizeof(float) : 0;
   }
 
   static int64_t work_items(const ConvDesc& d) {
@@ -64,7 +64,7 @@ struct ConvDense {
     int32_t outputs, vectors, lanes;  // of a group; lanes = vectors * kLanes
     int64_t depth;
     int64_t pixels;
-    int32_t rows;    // of a tile: kGemmRows or 1
+    int32_t rows;    // of a tile
     int64_t tiles, tiles_of_block, blocks;
     int32_t panels, panels_of_run, runs;
     bool staged;
@@ -77,7 +77,8 @@ struct ConvDense {
     l.lanes = l.vectors * kLanes;
     l.depth = (int64_t)d.kernel_height * d.kernel_width * d.group_inputs;
     l.pixels = (int64_t)d.batch * d.output_height * d.output_width;
-    l.rows = l.pixels >= kGemmRows ? kGemmRows : 1;
+    const int32_t preferred = gemm_rows(l.vectors);
+    l.rows = l.pixels >= preferred ? preferred : l.pixels >= kGemmRows ? kGemmRows : 1;
     l.tiles = (l.pixels + l.rows - 1) / l.rows;
     l.staged = d.kernel_height != 1 || d.kernel_width != 1 || d.stride_height != 1 || d.stride_width != 1 ||
                d.pad_top != 0 || d.pad_left != 0 || d.output_height != d.input_height ||
@@ -144,7 +145,7 @@ struct ConvDense {
         job.a = a + (pixel - first) * job.a_stride;
         job.output = args.output + pixel * d.output_pixel_stride + channel;
         job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
-        run_gemm_tile(job, vectors, l.rows == 1);
+        run_gemm_tile(job, vectors, l.rows);
       }
     }
     if (clamp.complete) return;

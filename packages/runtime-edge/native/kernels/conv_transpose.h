@@ -152,10 +152,9 @@ struct ConvTransposePhases {
       const int32_t width = vectors - v < kGemmVectors ? vectors - v : kGemmVectors;
       job.b = panels + (int64_t)v * kLanes * depth;
       job.bias = bias + v * kLanes;
-      const bool single = count == 1;
       job.a = a;
       job.output = sums + v * kLanes;
-      run_gemm_tile(job, width, single);
+      run_gemm_tile(job, width, count == 1 ? 1 : kGemmRows);
     }
   }
 

@@ -124,34 +124,25 @@ constexpr int kGemmRows = 8, kGemmVectors = 2;
 constexpr int kGemmRows = 4, kGemmVectors = 2;
 #endif
 
-// A tile of kGemmRows rows, or of one, by the `vectors` <= kGemmVectors of a panel.
-inline void run_gemm_tile(const GemmJob& job, int vectors, bool single_row) {
-  if (single_row) {
-    switch (vectors) {
-      case 1:
-        return gemm_tile<1, 1>(job);
-      case 2:
-        return gemm_tile<1, 2>(job);
+// Rows of a tile where no panel has more than `vectors`: twice as many as soon as the registers allow it, so that small groups
+// have enough independent sums.
+DGC_INLINE int gemm_rows(int vectors) { return kLanes >= 8 && vectors * 2 <= kGemmVectors ? 2 * kGemmRows : kGemmRows; }
+
+// A tile of 1, kGemmRows or gemm_rows(vectors) rows by the `vectors` <= kGemmVectors of a panel.
+inline void run_gemm_tile(const GemmJob& job, int vectors, int rows) {
 #if DGC_LANES == 16
-      case 3:
-        return gemm_tile<1, 3>(job);
-      case 4:
-        return gemm_tile<1, 4>(job);
-#endif
-    }
-  }
+  if (rows == 2 * kGemmRows) return vectors == 1 ? gemm_tile<2 * kGemmRows, 1>(job) : gemm_tile<2 * kGemmRows, 2>(job);
   switch (vectors) {
-    case 1:
-      return gemm_tile<kGemmRows, 1>(job);
-    case 2:
-      return gemm_tile<kGemmRows, 2>(job);
-#if DGC_LANES == 16
     case 3:
-      return gemm_tile<kGemmRows, 3>(job);
+      return rows == 1 ? gemm_tile<1, 3>(job) : gemm_tile<kGemmRows, 3>(job);
     case 4:
-      return gemm_tile<kGemmRows, 4>(job);
-#endif
+      return rows == 1 ? gemm_tile<1, 4>(job) : gemm_tile<kGemmRows, 4>(job);
   }
+#elif DGC_LANES == 8
+  if (rows == 2 * kGemmRows) return gemm_tile<2 * kGemmRows, 1>(job);
+#endif
+  if (vectors == 1) return rows == 1 ? gemm_tile<1, 1>(job) : gemm_tile<kGemmRows, 1>(job);
+  return rows == 1 ? gemm_tile<1, 2>(job) : gemm_tile<kGemmRows, 2>(job);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "conv_depthwise.h"
 #include "conv_quads.h"
 #include "conv_reference.h"
+#include "conv_staged.h"
 #include "conv_transpose.h"
 #include "data_movement.h"
 #include "elementwise.h"

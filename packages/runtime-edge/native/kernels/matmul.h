@@ -91,7 +91,7 @@ struct MatmulBlocked {
         }
         job.output = to + (int64_t)start * d.columns;
         job.residual = k > 0 ? job.output : nullptr;
-        run_gemm_tile(job, vectors, single);
+        run_gemm_tile(job, vectors, single ? 1 : kGemmRows);
         row = single ? row + 1 : start + kGemmRows;
       }
     }

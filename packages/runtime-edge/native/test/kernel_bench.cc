@@ -1,5 +1,5 @@
 // Times every convolution kernel that supports a case, interleaved with a loop of multiply-adds in registers that shows the
-// core's peak: kernel-bench SHAPES [isa] [runs] [all|best|run-only]. Prints GFLOP/s by 2 * multiply-adds (taps on padding counted: nominal) and
+// core's peak: kernel-bench SHAPES|- [isa] [runs] [all|best|run-only]. Prints GFLOP/s by 2 * multiply-adds (taps on padding counted: nominal) and
 // the share of the peak of those executed (taps on padding left out). CPU time of the thread, medians.
 //
 // A line of SHAPES: name channels_in channels_out height width groups kernel stride; # starts a comment.
@@ -120,7 +120,7 @@ void run_only(const dgc::KernelTable& table, const dgc::ConvDesc& d, int runs) {
 
 int main(int argc, char** argv) {
   using namespace dgc_test;
-  FILE* shapes = argc > 1 ? fopen(argv[1], "r") : stdin;
+  FILE* shapes = argc > 1 && strcmp(argv[1], "-") != 0 ? fopen(argv[1], "r") : stdin;
   if (!shapes) {
     fprintf(stderr, "kernel-bench: cannot read %s\n", argv[1]);
     return 3;
