@@ -1,5 +1,5 @@
-import { compile, emitters, targets, type Target } from '@dgconv/compiler';
-import type { Graph } from '@dgconv/core';
+import { compile, emitters, targets, testInputs, type Target } from '@dgconv/compiler';
+import { CheckFailedError, type Graph } from '@dgconv/core';
 import { modelFormats, type ModelFormat } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { basename, extname, join, resolve } from 'node:path';
@@ -17,6 +17,7 @@ import {
 } from '../options.js';
 import { createConsole, paint } from '../terminal/console.js';
 import { formatBytes, formatCount, formatTable } from '../terminal/table.js';
+import { interpretedOnce, verifyArtifacts } from '../verify-artifacts.js';
 
 interface CompileOptions extends CommonOptions, SourceOptions {
   readonly target: Target;
@@ -28,10 +29,13 @@ interface CompileOptions extends CommonOptions, SourceOptions {
   readonly force?: boolean;
 }
 
+/** Networks of at most this many multiply-adds are compared before they are written: the interpreter takes a moment. */
+const checkedMacs = 5e8;
+
 /** `runs/demo` → `demo`, `x/y.pth` → `y`. */
 const nameOf = (input: string): string => basename(resolve(input), extname(input)).replaceAll(/[^\w.-]/g, '_');
 
-const compileCommand = (input: string, options: CompileOptions): void => {
+const compileCommand = async (input: string, options: CompileOptions): Promise<void> => {
   const console = createConsole(options);
   const name = options.name ?? nameOf(input);
   const paths = Object.fromEntries(options.to.map((format) => [format, join(options.out, `${name}.${format}`)]));
@@ -55,6 +59,20 @@ const compileCommand = (input: string, options: CompileOptions): void => {
     }),
   );
   progress.stop();
+  const verifications =
+    result.macsBefore > checkedMacs
+      ? []
+      : await verifyArtifacts(
+          options.to.map((format) => ({ file: paths[format]!, format, bytes: bytes[format]! })),
+          interpretedOnce(model),
+          testInputs(model.graph).slice(-1),
+          1,
+        );
+  const wrong = verifications.find(({ ok }) => !ok);
+  if (wrong !== undefined)
+    throw new CheckFailedError(
+      `${wrong.artifact} would differ from ${input} by ${wrong.maxRelError} of the largest output in ${wrong.runtime}; nothing was written`,
+    );
   const document = {
     artifacts: options.to.map((format) => ({ format, path: paths[format]!, bytes: bytes[format]!.length })),
     layers: result.layers,
@@ -93,6 +111,12 @@ const compileCommand = (input: string, options: CompileOptions): void => {
   );
   for (const { format, path, bytes: size } of document.artifacts)
     console.say(`${paint('green', '✓')} ${path} (${format}, ${formatBytes(size)})`);
+  const checked = verifications.filter(({ skipped }) => skipped === undefined);
+  console.say(
+    checked.length === 0
+      ? `not compared with ${input} (${result.macsBefore > checkedMacs ? 'too large for a moment' : 'no runtime is present'}): dgconv verify does it`
+      : `equal to ${input} on a random input in ${checked.map(({ runtime }) => runtime).join(', ')}`,
+  );
   console.result(document);
 };
 
