@@ -5,3 +5,5 @@ export { edgeNativeRuntime, edgeWasmRuntime } from './edge.js';
 export { runtimeOf, runtimes, runtimesFor } from './registry.js';
 export { ortRuntime } from './ort.js';
 export { litertRuntime } from './litert.js';
+export { edgeArm64Runtime } from './edge-arm64.js';
+export { isNpy, type NpyTensor, readNpy, writeNpy } from './npy.js';

@@ -1,11 +1,18 @@
 import { UsageError } from '@dgconv/core';
 import { edgeNativeRuntime, edgeWasmRuntime } from './edge.js';
+import { edgeArm64Runtime } from './edge-arm64.js';
 import { litertRuntime } from './litert.js';
 import { ortRuntime } from './ort.js';
 import type { ModelFormat, Runtime } from './runtime.js';
 
 /** Every runtime, in the order of tables. */
-export const runtimes: readonly Runtime[] = [edgeNativeRuntime, edgeWasmRuntime, ortRuntime, litertRuntime];
+export const runtimes: readonly Runtime[] = [
+  edgeNativeRuntime,
+  edgeWasmRuntime,
+  edgeArm64Runtime,
+  ortRuntime,
+  litertRuntime,
+];
 
 /** @throws {UsageError} if there is no runtime of that name. */
 export function runtimeOf(name: string): Runtime {

@@ -1,10 +1,10 @@
 import { InvalidInputError, type Layout } from '@dgconv/core';
-import { convertLayout, runtimeNames, type RuntimeName } from '@dgconv/runtimes';
+import { convertLayout, isNpy, readNpy, runtimeNames, writeNpy, type RuntimeName } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { formatOf, readArtifactMetadata } from '../artifacts.js';
 import { runBatch, shapeInOrder, toBatch } from '../batch.js';
 import { readImage } from '../files/image.js';
-import { isNpy, readNpy, writeNpy } from '../files/npy.js';
+
 import { failNaming, readBytes } from '../files/read.js';
 import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { integer, withCommonOptions, withExamples, type CommonOptions } from '../options.js';

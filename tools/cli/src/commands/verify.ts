@@ -8,12 +8,12 @@ import {
   type Layout,
   type Model,
 } from '@dgconv/core';
-import { runtimeOf } from '@dgconv/runtimes';
+import { readNpy, runtimeOf } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { formatOf } from '../artifacts.js';
 import { toBatch } from '../batch.js';
 import { agreement, labelledInputs, largest } from '../data-agreement.js';
-import { readNpy } from '../files/npy.js';
+
 import { failNaming, readBytes } from '../files/read.js';
 import { firstDifference } from '../first-difference.js';
 import {

@@ -1,5 +1,5 @@
 import { InvalidInputError, type Preprocessing, type Shape } from '@dgconv/core';
-import type { NpyTensor } from './npy.js';
+import type { NpyTensor } from '@dgconv/runtimes';
 
 /**
  * Prepares an image file as a network's input: resize (and centre crop), `(value / 255 - mean) / standardDeviation`.
