@@ -3,6 +3,7 @@ import { type ConformanceCase, runCase } from './conformance-case.js';
 import { goldenSuite } from './golden-suite.js';
 import { defaultOnnxData, onnxSuite } from './onnx-suite.js';
 import { type ConformanceResult, type Outcome, summarise } from './outcome.js';
+import { runOnArm } from './run-on-arm.js';
 
 /** Suites by name. */
 export const conformanceSuites = ['onnx', 'edge', 'all'] as const;
@@ -20,17 +21,27 @@ export function casesOf(suite: ConformanceSuite, data = defaultOnnxData): Confor
   return [...(suite === 'edge' ? [] : onnxSuite(data)), ...(suite === 'onnx' ? [] : goldenSuite())];
 }
 
-/** Runs cases on a runtime, one after another. */
+/** Runs cases on a runtime, one after another; on `edge-arm64` in one process, as an emulator takes its time to start. */
 export async function runConformance(
   suite: string,
   cases: readonly ConformanceCase[],
   runtime: Runtime,
   onProgress?: OnProgress,
 ): Promise<{ result: ConformanceResult; outcomes: readonly Outcome[] }> {
+  const outcomes =
+    runtime.name === 'edge-arm64' ? await runOnArm(cases, onProgress) : await runInTurn(cases, runtime, onProgress);
+  return { result: summarise(runtime.name, suite, outcomes), outcomes };
+}
+
+async function runInTurn(
+  cases: readonly ConformanceCase[],
+  runtime: Runtime,
+  onProgress?: OnProgress,
+): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const [index, conformanceCase] of cases.entries()) {
     outcomes.push(await runCase(conformanceCase, runtime));
     onProgress?.(index + 1, cases.length, conformanceCase.name);
   }
-  return { result: summarise(runtime.name, suite, outcomes), outcomes };
+  return outcomes;
 }

@@ -1,10 +1,5 @@
-import { InvalidInputError, type Shape } from '@dgconv/core';
-
-/** A tensor of an `.npy` file as float32, in C order. */
-export interface NpyTensor {
-  readonly shape: Shape;
-  readonly data: Float32Array;
-}
+import { InvalidInputError } from '@dgconv/core';
+import type { RuntimeTensor } from './runtime.js';
 
 /** Element types that can be read: bytes each, and how one is read. */
 const elementTypes: Readonly<Record<string, { size: number; read: (view: DataView, at: number) => number }>> = {
@@ -25,12 +20,12 @@ const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 export const isNpy = (bytes: Uint8Array): boolean => magic.every((value, at) => bytes[at] === value);
 
 /**
- * Reads an `.npy` file (versions 1 to 3, little-endian numbers).
+ * Reads an `.npy` file (versions 1 to 3, little-endian numbers) as float32, in C order.
  * @param file - how messages call it.
  * @throws {InvalidInputError} if the bytes are no such file, are cut off, or hold another element type or Fortran order.
  * @see NumPy Enhancement Proposal 1
  */
-export const readNpy = (bytes: Uint8Array, file: string): NpyTensor => {
+export const readNpy = (bytes: Uint8Array, file: string): RuntimeTensor => {
   const reject = (reason: string): never => {
     throw new InvalidInputError(`${file}: ${reason}`);
   };
@@ -65,7 +60,7 @@ export const readNpy = (bytes: Uint8Array, file: string): NpyTensor => {
 };
 
 /** The `.npy` file (version 1, float32, C order) of a tensor. */
-export const writeNpy = ({ shape, data }: NpyTensor): Uint8Array => {
+export const writeNpy = ({ shape, data }: RuntimeTensor): Uint8Array => {
   const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${tuple}), }`;
   // NumPy wants the data 64-byte aligned, the header ending with a newline.

@@ -1,4 +1,5 @@
 import { UsageError } from '@dgconv/core';
+import { edgeArm64Runtime } from './edge-arm64.js';
 import { edgeNativeRuntime, edgeWasmRuntime } from './edge.js';
 import { edgeArm64Runtime } from './edge-arm64.js';
 import { litertRuntime } from './litert.js';
