@@ -1,7 +1,6 @@
 import { UsageError } from '@dgconv/core';
 import { edgeArm64Runtime } from './edge-arm64.js';
 import { edgeNativeRuntime, edgeWasmRuntime } from './edge.js';
-import { edgeArm64Runtime } from './edge-arm64.js';
 import { litertRuntime } from './litert.js';
 import { ortRuntime } from './ort.js';
 import type { ModelFormat, Runtime } from './runtime.js';

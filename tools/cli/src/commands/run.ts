@@ -4,10 +4,6 @@ import { Option, type Command } from 'commander';
 import { formatOf, readArtifactMetadata } from '../artifacts.js';
 import { runBatch, shapeInOrder, toBatch } from '../batch.js';
 import { readImage } from '../files/image.js';
-<<<<<<< HEAD
-
-=======
->>>>>>> ebfa8d0 (Runtime edge-arm64: dgconv-run under qemu, one process a run; suites go through a bundle, as on a board)
 import { failNaming, readBytes } from '../files/read.js';
 import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { integer, withCommonOptions, withExamples, type CommonOptions } from '../options.js';

@@ -13,10 +13,6 @@ import { Option, type Command } from 'commander';
 import { formatOf } from '../artifacts.js';
 import { toBatch } from '../batch.js';
 import { agreement, labelledInputs, largest } from '../data-agreement.js';
-<<<<<<< HEAD
-
-=======
->>>>>>> ebfa8d0 (Runtime edge-arm64: dgconv-run under qemu, one process a run; suites go through a bundle, as on a board)
 import { failNaming, readBytes } from '../files/read.js';
 import { firstDifference } from '../first-difference.js';
 import {

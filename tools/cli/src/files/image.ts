@@ -1,9 +1,5 @@
 import { InvalidInputError, type Preprocessing, type Shape } from '@dgconv/core';
-<<<<<<< HEAD
-import type { NpyTensor } from '@dgconv/runtimes';
-=======
 import type { RuntimeTensor } from '@dgconv/runtimes';
->>>>>>> ebfa8d0 (Runtime edge-arm64: dgconv-run under qemu, one process a run; suites go through a bundle, as on a board)
 
 /**
  * Prepares an image file as a network's input: resize (and centre crop), `(value / 255 - mean) / standardDeviation`.
