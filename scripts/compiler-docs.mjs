@@ -22,6 +22,8 @@ const purposes = {
     'Importers of NCHW formats translate literally; here the transposes between them meet and vanish.',
   'recognise-groups':
     'Masks that somebody brought become groupings: equal, unequal, shared inputs, shared outputs, or none of these.',
+  'fold-affine-forward':
+    'What could not go into the layer before goes into the columns of the layer after, unless zero padding lies between.',
   'remove-dead-channels':
     'Inputs that no output is connected to go, and whatever computes them; an output without inputs is a constant, which moves into the biases of its readers where zero padding allows it. `macsAfter` counts after this pass.',
   'fuse-affine-before':

@@ -14,9 +14,13 @@ import fc from 'fast-check';
 import { compile, type CompileResult } from './compile.js';
 import { openByteSource } from '@dgconv/core/node';
 import { openTorchCheckpoint } from './import/torch.js';
-import { randomFeeds, randomModel } from '@dgconv/core/testing';
+import { runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
+import { Random, randomFeeds, randomModel } from '@dgconv/core/testing';
 
 const formats = ['edge', 'onnx', 'tflite'] as const;
+
+/** Random networks a property; a nightly run asks for more. */
+const networks = Number(process.env['DGCONV_RANDOM_NETWORKS'] ?? 500);
 
 const reference = (name: string): string =>
   fileURLToPath(new URL(`../../../../../shared/reference/${name}`, import.meta.url));
@@ -108,7 +112,23 @@ test('random networks compile to the same function for every format, to the bit 
       for (const format of ['onnx', 'tflite'] as const)
         t.true(targets[format]!.graph.nodes.every(isExpressible), format);
     }),
-    { numRuns: 300 },
+    { numRuns: networks },
+  );
+});
+
+test('the shared passes may run in any order that their postconditions allow, and any number of times', (t) => {
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 16 }), (seed, size) => {
+      const random = new Random(seed);
+      const source = randomModel(seed, { size, integers: true });
+      const feeds = randomFeeds(source.graph, seed, { integers: true });
+      // Gates are fixed first; whatever else happens, masks are recognised before channels are removed and orders applied.
+      const [first, ...others] = sharedPasses;
+      const shuffled = random.permutation(2 * others.length).map((index) => others[index % others.length]!);
+      const passes = [first!, ...shuffled, ...sharedPasses, ...targetPasses(random.pick(formats), 'generic')];
+      t.deepEqual(numbers(interpret(runPasses(source, passes), feeds)), numbers(interpret(source, feeds)));
+    }),
+    { numRuns: networks },
   );
 });
 

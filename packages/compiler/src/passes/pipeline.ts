@@ -10,6 +10,7 @@ import {
 } from '@dgconv/core';
 import { assignChannelOrders } from './assign-channel-orders.js';
 import { chooseForms } from './choose-forms.js';
+import { foldAffineForward } from './fold-affine-forward.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
 import { fuseAffineBefore } from './fuse-affine-before.js';
 import { formCosts, type Target } from './form-costs.js';
@@ -35,6 +36,8 @@ export const sharedPasses: readonly Pass[] = [
   foldBatchNorm,
   // Where masks become groups.
   recogniseGroups,
+  // Once masks are gone; what is left before a convolution could not go into the layer before.
+  foldAffineForward,
   // Once it is known who is connected with whom; `macsAfter` counts after it.
   removeDeadChannels,
 ];
