@@ -96,6 +96,8 @@ function compileChecked(t: ExecutionContext, name: string): { result: CompileRes
   (t) => {
     const { result } = compileChecked(t, 'condensenet_tiny');
     t.true(result.macsAfter < result.macsBefore);
+    for (const shuffle of Object.values(result.shuffles).flat())
+      t.regex(shuffle.reason, /groups that cut across each other$/);
     const learned = result.layers.filter(({ grouping }) => grouping === 'shared-inputs');
     t.is(learned.length, 4);
   },

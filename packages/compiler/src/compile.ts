@@ -1,4 +1,4 @@
-import { costOf, type Graph, type Model } from '@dgconv/core';
+import { costOf, type Graph, inferShapes, type Model } from '@dgconv/core';
 import { type LayerReport, layerReports } from './layer-reports.js';
 import { type Target } from './passes/form-costs.js';
 import { type Format, type PassObserver, runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
@@ -31,6 +31,8 @@ export interface Shuffle {
   /** Layers of the source network that it belongs to. */
   readonly origin: readonly string[];
   readonly channels: number;
+  /** Why it could not be moved into the weights of a neighbour. */
+  readonly reason: string;
 }
 
 export interface CompileOptions {
@@ -56,7 +58,7 @@ export function compile(
   for (const format of formats) {
     const model = runPasses(grouped, targetPasses(format, target), (step) => observe(format, step));
     targets[format] = model;
-    shuffles[format] = shufflesOf(model.graph);
+    shuffles[format] = shufflesOf(model.graph, source.graph);
   }
   const before = costOf(source.graph, source.weights);
   const after = costOf(grouped.graph);
@@ -75,15 +77,24 @@ export function compile(
   };
 }
 
-/** Nodes that only move channels. */
-function shufflesOf(graph: Graph): Shuffle[] {
-  const origins = new Map(graph.nodes.map((node) => [node.id, node.origin]));
+/** Nodes that only move channels; `source` tells which of them came with the network. */
+function shufflesOf(graph: Graph, source: Graph): Shuffle[] {
+  const shapes = inferShapes(graph);
+  const byId = new Map(graph.nodes.map((node) => [node.id, node]));
+  const imported = new Set(source.nodes.map(({ id }) => id));
   const readers = usesOf(graph);
   return graph.nodes.flatMap((node) => {
-    if (node.op !== 'take') return [];
+    if (node.op !== 'take' || node.attrs.axis !== shapes.get(node.id)!.length - 1) return [];
+    const [input] = node.inputs as [string];
+    const readBy = readers.of(node.id);
     // A move that was put between layers belongs to whom it serves.
-    const near = [...(origins.get(node.inputs[0]!) ?? []), ...readers.of(node.id).flatMap(({ origin }) => origin)];
+    const near = [...(byId.get(input)?.origin ?? []), ...readBy.flatMap(({ origin }) => origin)];
     const origin = node.origin.length > 0 ? node.origin : [...new Set(near)];
-    return [{ node: node.id, origin, channels: node.attrs.indices.length }];
+    const channels = node.attrs.indices.length;
+    const names = readBy.map(({ id }) => id).join(' and ') || 'the output';
+    const reason = imported.has(node.id)
+      ? `it came with the network, and neither ${input} nor ${names} can take another order`
+      : `${names} and ${input} put the ${channels} channels between them into groups that cut across each other`;
+    return [{ node: node.id, origin, channels, reason }];
   });
 }
