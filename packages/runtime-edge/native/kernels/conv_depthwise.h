@@ -133,7 +133,8 @@ struct RollingConv {
 
   static void run_column(const ConvDesc& d, const ConvArgs& args, int64_t image, int32_t x, int32_t block, TileJob& job) {
     const int32_t start = place_pixels(d, x, kPixels, job);
-    Packing::place_blocks(d, args, block, image * d.output_height * d.output_width + start, job);
+    const int32_t channel = Packing::place_channels(d, args.packed, block, 1, job);
+    Packing::place_output(d, args, image * d.output_height * d.output_width + start, channel, job);
     const int64_t row_stride = d.input_width * d.input_pixel_stride;
     const float* input = args.input + image * d.input_height * row_stride + job.input_channel;
     place_columns(d, start, RollingColumn<kGroup, kPixels>::kColumns, job);

@@ -50,17 +50,23 @@ struct DirectConv {
     return first + kBlock <= d.output_channels ? first : d.output_channels - kBlock;
   }
 
-  // The job's part for the blocks from `block` on, at output pixel `pixel`.
-  static DGC_INLINE void place_blocks(const ConvDesc& d, const ConvArgs& args, int32_t block, int64_t pixel, TileJob& job) {
+  // The job's part for `count` blocks from `block` on; divides, so not once a tile. Returns their first channel.
+  static int32_t place_channels(const ConvDesc& d, const void* packed, int32_t block, int32_t count, TileJob& job) {
     const int32_t channel = first_channel(d, block);
     const int32_t group_outputs = d.output_channels / d.groups;
+    job.blocks = count;
     job.blocks_of_input = group_outputs > kBlock ? group_outputs / kBlock : 1;
+    job.left_of_input = job.blocks_of_input - channel % group_outputs / kBlock;
     job.input_step = group_outputs > kBlock ? d.group_inputs : kBlock / group_outputs * d.group_inputs;
     job.input_channel = channel / group_outputs * d.group_inputs;
-    job.left_of_input = job.blocks_of_input - channel % group_outputs / kBlock;
     job.lane_begin = block * kBlock - channel;
-    job.weights = (const float*)args.packed + block * taps_of_block(d);
-    job.bias = (const float*)args.packed + blocks(d) * taps_of_block(d) + block * kBlock;
+    job.weights = (const float*)packed + block * taps_of_block(d);
+    job.bias = (const float*)packed + blocks(d) * taps_of_block(d) + block * kBlock;
+    return channel;
+  }
+
+  // The job's part for a tile at output pixel `pixel`.
+  static DGC_INLINE void place_output(const ConvDesc& d, const ConvArgs& args, int64_t pixel, int32_t channel, TileJob& job) {
     job.output = args.output + pixel * d.output_pixel_stride + channel;
     job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
     job.plain = job.pixel_begin == 0 && job.pixel_end == kPixels && job.lane_begin == 0 && !d.has_residual;
@@ -75,9 +81,11 @@ struct DirectConv {
     TileJob job = job_of(d, clamp);
     const int32_t run = Tile::kBlocksInside ? strip.block_end - strip.block_begin : 1;
     for (int32_t block = strip.block_begin; block < strip.block_end; block += run) {
-      int32_t y = strip.row_begin;
-      for (; y + kRows <= strip.row_end; y += kRows) run_rows<Tile>(d, args, strip.image, y, block, run, job);
-      for (; y < strip.row_end; y++) run_rows<typename Tile::RowTile>(d, args, strip.image, y, block, run, job);
+      // A block that overlaps the one before stores part of its lanes: by itself.
+      const bool overlaps = (block + run) * kBlock > d.output_channels;
+      const int32_t whole = overlaps ? run - 1 : run;
+      if (whole > 0) run_blocks(d, args, strip, block, whole, job);
+      if (overlaps) run_blocks(d, args, strip, block + whole, 1, job);
     }
     if (!clamp.complete) {
       const int32_t last = strip.block_end * kBlock;
@@ -85,38 +93,28 @@ struct DirectConv {
     }
   }
 
+  static void run_blocks(const ConvDesc& d, const ConvArgs& args, const Strip& strip, int32_t block, int32_t count,
+                         TileJob& job) {
+    const int32_t channel = place_channels(d, args.packed, block, count, job);
+    int32_t y = strip.row_begin;
+    for (; y + kRows <= strip.row_end; y += kRows) run_rows<Tile>(d, args, strip.image, y, channel, job);
+    for (; y < strip.row_end; y++) run_rows<typename Tile::RowTile>(d, args, strip.image, y, channel, job);
+  }
+
   // Tiles side by side at output row y.
   template <typename SomeTile>
-  static void run_rows(const ConvDesc& d, const ConvArgs& args, int64_t image, int32_t y, int32_t block, int32_t count,
-                       TileJob& job) {
+  static void run_rows(const ConvDesc& d, const ConvArgs& args, int64_t image, int32_t y, int32_t channel, TileJob& job) {
     const float* rows[SomeTile::kInputRows];
     place_rows(d, args.input + image * d.input_height * d.input_width * d.input_pixel_stride, y, SomeTile::kInputRows, rows);
-    // A block that overlaps the one before stores part of its lanes: by itself.
-    const bool overlaps = (block + count) * kBlock > d.output_channels;
-    const int32_t whole = overlaps ? count - 1 : count;
     for (int32_t x = 0; x < d.output_width; x += kPixels) {
       const int32_t start = place_pixels(d, x, kPixels, job);
       place_columns(d, start, SomeTile::kColumns, job);
       const int64_t column = (int64_t)(start * kStride - d.pad_left) * d.input_pixel_stride;
       for (int r = 0; r < SomeTile::kInputRows; r++) job.rows[r] = rows[r] ? rows[r] + column : nullptr;
-      const int64_t pixel = (image * d.output_height + y) * d.output_width + start;
-      if (whole > 0) {
-        place_blocks(d, args, block, pixel, job);
-        job.blocks = whole;
-        run_tile<SomeTile>(job);
-      }
-      if (overlaps) {
-        place_blocks(d, args, block + whole, pixel, job);
-        job.blocks = 1;
-        run_tile<SomeTile>(job);
-      }
+      place_output(d, args, (image * d.output_height + y) * d.output_width + start, channel, job);
+      if (needs_guard(job, SomeTile::kColumns, kKernel / 2)) SomeTile::template run<true>(job);
+      else SomeTile::template run<false>(job);
     }
-  }
-
-  template <typename SomeTile>
-  static DGC_INLINE void run_tile(const TileJob& job) {
-    if (needs_guard(job, SomeTile::kColumns, kKernel / 2)) SomeTile::template run<true>(job);
-    else SomeTile::template run<false>(job);
   }
 };
 

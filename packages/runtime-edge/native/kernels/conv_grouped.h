@@ -19,11 +19,13 @@ struct GroupedTile {
   static constexpr int kInputRows = (kRows - 1) * kStride + kKernel;
   static constexpr int kBlock = kLanes;
   // Vectors narrower than a cache line share it, and 1x1 kernels stream.
-  static constexpr bool kBlocksInside = kGroup != 0 && (kLanes < 16 || kKernel == 1);
+  static constexpr bool kBlocksInside = kKernel == 1 || (kGroup != 0 && kLanes < 16);
   using RowTile = GroupedTile<kGroup, 1, kPixels, kKernel, kStride>;
 
   static bool fits_groups(const ConvDesc& d) {
     const int32_t group_outputs = d.output_channels / d.groups;
+    // Wider 1x1 groups are products of matrices.
+    if (kGroup == 0 && kKernel == 1 && group_outputs > kLanes) return false;
     if (kGroup == 0) return group_outputs % kLanes == 0;
     return d.group_inputs == kGroup && group_outputs == kGroup && d.output_channels >= kLanes;
   }
@@ -44,7 +46,8 @@ struct GroupedTile {
   }
 
   template <bool kGuarded>
-  static DGC_NOINLINE void run(const TileJob& job) {
+  static DGC_NOINLINE void run(const TileJob& shared) {
+    KeptJob job = shared;
     const int64_t taps = (int64_t)kKernel * kKernel * job.group_inputs * kLanes;
     BlockCursor at(job);
     DGC_ROLLED for (int32_t block = 0; block < job.blocks; block++) {

@@ -167,10 +167,10 @@ struct FourTile {
   }
 
   template <bool kGuarded>
-  static DGC_NOINLINE void run(const TileJob& job) {
+  static DGC_NOINLINE void run(const TileJob& shared) {
+    KeptJob job = shared;
     BlockCursor at(job);
-    const int32_t blocks = job.blocks;
-    DGC_ROLLED for (int32_t block = 0; block < blocks; block++) {
+    DGC_ROLLED for (int32_t block = 0; block < job.blocks; block++) {
       run_block<kGuarded>(job, at);
       at.next(job, kKernel * kKernel * 16, kBlock);
     }

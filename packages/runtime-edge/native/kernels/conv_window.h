@@ -69,6 +69,14 @@ struct TileJob {
   float* output;
 };
 
+// How a tile keeps its job: the compiler thinks that stores may change one that is shared, so those with many short blocks take
+// a copy, whose fields stay in registers. With sixteen lanes a block is long and the copy costs more than it saves.
+#if DGC_LANES < 16
+using KeptJob = const TileJob;
+#else
+using KeptJob = const TileJob&;
+#endif
+
 // Where a tile is in its run of blocks.
 struct BlockCursor {
   int64_t input_channel;

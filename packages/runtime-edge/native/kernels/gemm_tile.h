@@ -124,14 +124,12 @@ constexpr int kGemmRows = 8, kGemmVectors = 2;
 constexpr int kGemmRows = 4, kGemmVectors = 2;
 #endif
 
-// Rows of a tile where no panel has more than `vectors`: twice as many as soon as the registers allow it, so that small groups
-// have enough independent sums.
-DGC_INLINE int gemm_rows(int vectors) { return kLanes >= 8 && vectors * 2 <= kGemmVectors ? 2 * kGemmRows : kGemmRows; }
+// Rows of a tile where no panel has more than `vectors`: twice as many where two units would wait for too few sums.
+DGC_INLINE int gemm_rows(int vectors) { return kLanes == 8 && vectors == 1 ? 2 * kGemmRows : kGemmRows; }
 
 // A tile of 1, kGemmRows or gemm_rows(vectors) rows by the `vectors` <= kGemmVectors of a panel.
 inline void run_gemm_tile(const GemmJob& job, int vectors, int rows) {
 #if DGC_LANES == 16
-  if (rows == 2 * kGemmRows) return vectors == 1 ? gemm_tile<2 * kGemmRows, 1>(job) : gemm_tile<2 * kGemmRows, 2>(job);
   switch (vectors) {
     case 3:
       return rows == 1 ? gemm_tile<1, 3>(job) : gemm_tile<kGemmRows, 3>(job);
