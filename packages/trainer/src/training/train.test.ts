@@ -15,7 +15,10 @@ import {
 import { openByteSource } from '@dgconv/core/node';
 import test from 'ava';
 import fc from 'fast-check';
-import { findBackends } from '../backends.js';
+import { findBackends, useBackend } from '../backends.js';
+import * as tf from '../tf.js';
+import { Learner } from './learner.js';
+import { defaultRecipe } from './recipe.js';
 import type { EpochMetrics, GateRecord } from './run-directory.js';
 import { learningRateAt, projectionRounds } from './schedules.js';
 import { train, type TrainOptions } from './train.js';
@@ -144,6 +147,28 @@ test.serial(
     t.is(connections, zeta);
   },
 );
+
+test.serial('auto picks an engine that is here, a fast one if there is any', async (t) => {
+  const { backend } = await train(options(folder(), { backend: 'auto', epochs: 1 }));
+  const fast = available.filter((name) => name === 'dgconv' || name === 'tensorflow');
+  t.true((fast.length > 0 ? fast : available).includes(backend), backend);
+});
+
+test.serial('a step leaves no tensors behind', async (t) => {
+  await useBackend('cpu');
+  const graph = learnGroups(network(), { rule: 'dgconv', weights: 'new' });
+  const before = tf.memory().numTensors;
+  const learner = new Learner({ graph, weights: mapSource(initialWeights(graph, 1)) }, null, defaultRecipe(2), 1);
+  const batch = { images: tf.zeros<tf.Rank.R4>([2, 8, 8, 1]), labels: Uint16Array.of(0, 1) };
+  learner.step(batch, 0.1);
+  const after = tf.memory().numTensors;
+  learner.step(batch, 0.1);
+  learner.score(batch, 'running');
+  t.is(tf.memory().numTensors, after);
+  batch.images.dispose();
+  learner.dispose();
+  t.is(tf.memory().numTensors, before);
+});
 
 test.serial('the same seed gives the same run, another seed another one', async (t) => {
   const runs = await Promise.all(
