@@ -11,13 +11,19 @@ namespace {
 // Packed: weights [block][ky][kx][j][lane], bias [block][lane], and, with a pre-activation, scale and shift
 // [block][j][lane] each. Work item: see Strips, with runs of one block.
 struct ConvStaged {
+#ifdef DGC_ISA_neon
+  static constexpr int kPixels = 7;
+#else
   static constexpr int kPixels = kLanes == 4 ? 4 : 7;
+#endif
+  // Outputs of a group up to which gathering lanes beats a matrix product that leaves lanes empty.
+  static constexpr int32_t kMostOutputs = kLanes == 16 ? 8 : 7;
   static constexpr int32_t kStripRows = 8;
 
   // Larger groups fill the lanes of the dense kernel, and a gathered input has to serve more than one tap.
   static bool supports(const ConvDesc& d) {
     const bool reused = d.kernel_height * d.kernel_width > 1 || d.group_inputs == 1;
-    return reused && d.output_channels / d.groups * 2 <= kLanes && d.group_inputs <= 16 && strip_floats(d) <= 262144;
+    return reused && d.output_channels / d.groups <= kMostOutputs && d.group_inputs <= 16 && strip_floats(d) <= 262144;
   }
 
   static size_t packed_bytes(const ConvDesc& d) {
@@ -178,12 +184,16 @@ struct ConvStaged {
                                   V (&sums)[kPixels]) {
     const int64_t inputs = (int64_t)d.group_inputs * kLanes;
     const int64_t pixel_step = d.stride_width * inputs;
+    // Without dilation the inputs of neighbouring taps follow each other: one loop.
+    const int32_t taps = d.dilation_width == 1 ? 1 : d.kernel_width;
+    const int32_t steps = d.dilation_width == 1 ? d.kernel_width * d.group_inputs : d.group_inputs;
     DGC_ROLLED for (int32_t ky = 0; ky < d.kernel_height; ky++, row += d.dilation_height * row_floats) {
       const float* tap = row;
-      DGC_ROLLED for (int32_t kx = 0; kx < d.kernel_width; kx++, tap += d.dilation_width * inputs) {
-        DGC_ROLLED for (int32_t j = 0; j < d.group_inputs; j++, weights += kLanes) {
+      DGC_ROLLED for (int32_t kx = 0; kx < taps; kx++, tap += d.dilation_width * inputs) {
+        const float* step = tap;
+        DGC_ROLLED for (int32_t left = steps; left > 0; left--, weights += kLanes, step += kLanes) {
           const V w = load(weights);
-          const float* from = tap + j * kLanes;
+          const float* from = step;
           DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
             sums[pixel] = multiply_add(load_and_advance(from, pixel_step), w, sums[pixel]);
           }
