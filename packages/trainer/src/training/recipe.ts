@@ -24,7 +24,7 @@ export function defaultRecipe(batchSize: number): Recipe {
     momentum: 0.9,
     weightDecay: 1e-4,
     warmup: 0.05,
-    projection: [0.4, 0.6],
+    projection: [0.25, 0.45],
     projectionRounds: 4,
     groupLasso: 1e-5,
   };
