@@ -11,6 +11,15 @@
 
 #include "kernel_api.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define DGC_POISON(start, floats) __asan_poison_memory_region(start, (floats) * sizeof(float))
+#define DGC_UNPOISON(start, floats) __asan_unpoison_memory_region(start, (floats) * sizeof(float))
+#else
+#define DGC_POISON(start, floats) (void)0
+#define DGC_UNPOISON(start, floats) (void)0
+#endif
+
 namespace dgc_test {
 
 // Every table that is linked in and that this CPU can execute, the scalar one first.
@@ -51,17 +60,22 @@ class Random {
 };
 
 // Floats between guard zones full of NaN: a kernel that uses what lies outside is found out by its result, one that writes
-// there by `intact`. `offset` moves the start off the 64-byte grid.
+// there by `intact`, and one that merely reads there by AddressSanitizer, where it is compiled in. `offset` moves the start off the 64-byte grid.
 class Buffer {
  public:
   explicit Buffer(size_t count, size_t offset = 0) : count_(count), offset_(offset) {
     bytes_ = (count + 2 * kGuard + 64) * sizeof(float);
     memory_ = (float*)aligned_alloc(64, (bytes_ + 63) / 64 * 64);
     for (size_t i = 0; i < count + 2 * kGuard + 64; i++) memory_[i] = guard();
+    DGC_POISON(memory_, kGuard + offset);
+    DGC_POISON(memory_ + kGuard + offset + count, kGuard + 64 - offset);
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { free(memory_); }
+  ~Buffer() {
+    DGC_UNPOISON(memory_, count_ + 2 * kGuard + 64);
+    free(memory_);
+  }
 
   float* data() { return memory_ + kGuard + offset_; }
   const float* data() const { return memory_ + kGuard + offset_; }
@@ -70,6 +84,7 @@ class Buffer {
   float operator[](size_t i) const { return data()[i]; }
 
   bool intact() const {
+    DGC_UNPOISON(memory_, count_ + 2 * kGuard + 64);
     const float expected = guard();
     for (size_t i = 0; i < count_ + 2 * kGuard + 64; i++) {
       const bool inside = i >= kGuard + offset_ && i < kGuard + offset_ + count_;
