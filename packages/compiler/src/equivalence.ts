@@ -31,6 +31,9 @@ export interface EquivalenceReport {
   readonly worst: { readonly input: string; readonly output: string } | null;
 }
 
+/** Outputs smaller than this are all zero for every purpose; errors are not related to less. */
+const nothing = 1e-30;
+
 /** A whole network may differ by this much, relative to its largest output. */
 export const networkTolerance = 1e-4;
 
@@ -82,7 +85,7 @@ export function difference(
     absolute = Math.max(absolute, Number.isNaN(error) ? Infinity : error);
     if (Number.isFinite(wanted)) largest = Math.max(largest, Math.abs(wanted));
   }
-  return { absolute, relative: absolute === 0 ? 0 : absolute / largest };
+  return { absolute, relative: absolute === 0 ? 0 : absolute / Math.max(largest, nothing) };
 }
 
 /**

@@ -99,6 +99,9 @@ const averagePool: Rule<'average-pool'> = (node, onnx) => {
   });
 };
 
+/** The smallest normal float32: as good as 0, and not 0. */
+const smallestNormal = 2 ** -126;
+
 const binaryOperators = {
   add: 'Add',
   subtract: 'Sub',
@@ -272,9 +275,14 @@ export const onnxRules: { readonly [K in OpKind]: Rule<K> } = {
       { axis: mapAxis(attrs.axis, shapeOf(id).length) },
     ),
   slice,
-  pad: ({ attrs, inputs }, onnx) => {
+  pad: ({ attrs, inputs, id }, onnx, { graph }) => {
     const amounts = onnx.integers('pads', [...mapAxes(attrs.before), ...mapAxes(attrs.after)]);
-    const value = attrs.mode === 'constant' ? [onnx.scalar(attrs.value)] : [];
+    // ONNX Runtime moves a Pad by 0 into the pooling after it, where the pixels would count as absent, or be refused.
+    const isPooled = graph.nodes.some(
+      ({ op, inputs: read }) => (op === 'max-pool' || op === 'average-pool') && read.includes(id),
+    );
+    const padded = attrs.value === 0 && isPooled ? smallestNormal : attrs.value;
+    const value = attrs.mode === 'constant' ? [onnx.scalar(padded)] : [];
     return onnx.op('Pad', [onnx.tensor(inputs[0]!), amounts, ...value], { mode: padModes[attrs.mode] });
   },
   resize,

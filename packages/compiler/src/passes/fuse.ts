@@ -33,8 +33,11 @@ function fusePadding(graph: Graph): Graph {
       return emit({ ...node, inputs, origin, attrs: { ...node.attrs, padding: sum(node.attrs.padding, extra) } });
     }
     if (node.op === 'average-pool' && (node.attrs.countPadding || isNone(node.attrs.padding))) {
-      const attrs = { ...node.attrs, padding: sum(node.attrs.padding, extra), countPadding: true };
-      return emit({ ...node, inputs, origin, attrs });
+      const padding = sum(node.attrs.padding, extra);
+      // Runtimes refuse windows that could lie in the padding altogether.
+      if (isNarrower(padding, node.attrs.kernelSize)) {
+        return emit({ ...node, inputs, origin, attrs: { ...node.attrs, padding, countPadding: true } });
+      }
     }
     return emit(node);
   });
@@ -55,6 +58,10 @@ function sum(one: Padding, other: Padding): Padding {
     left: one.left + other.left,
     right: one.right + other.right,
   };
+}
+
+function isNarrower({ top, bottom, left, right }: Padding, [height, width]: readonly [number, number]): boolean {
+  return Math.max(top, bottom) < height && Math.max(left, right) < width;
 }
 
 function isNone({ top, bottom, left, right }: Padding): boolean {
