@@ -27,7 +27,7 @@ svg { display: block; max-width: 100%; height: auto; } svg text { font-family: i
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, td.left, th.left { text-align: left; } th { color: var(--muted); font-weight: 500; } tr:last-child td { border-bottom: 0; }
-.scroll { overflow-x: auto; } .ok { color: var(--good); } .no { color: var(--bad); }
+td:last-child { white-space: normal; min-width: 7em; } .scroll { overflow-x: auto; } .ok { color: var(--good); } .no { color: var(--bad); }
 code, pre { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { background: var(--page); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; overflow-x: auto; margin: 0; }
 `;
