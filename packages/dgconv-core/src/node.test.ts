@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { InvalidInputError } from './errors.js';
 import { readModel, writeModel } from './graph/model-file.js';
-import { openByteSource, readTextFile, writeFileAtomically } from './node.js';
+import { makeFolder, openByteSource, readTextFile, writeFileAtomically } from './node.js';
 import { randomModel } from './testing/random-model.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dgconv-core-'));
@@ -51,4 +51,19 @@ test('files that cannot be read, and ranges outside of them, are refused with th
   t.throws(() => openByteSource(path).read(2, 2), {
     message: `${path}: bytes 2 to 4 are asked for, but the file ends at 3`,
   });
+});
+
+test('a folder is made with those that it lies in, and one that is there is left alone', (t) => {
+  const path = join(folder, 'a', 'b', 'c');
+  makeFolder(path);
+  makeFolder(path);
+  t.true(existsSync(path));
+});
+
+test('a folder that cannot be made is an error, not an endless wait', (t) => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  t.throws(() => makeFolder(join(file, 'below')), { code: 'ENOTDIR' });
+  t.throws(() => makeFolder(file), { code: 'EEXIST' });
+  if (process.platform === 'linux') t.throws(() => makeFolder('/proc/nope/below'), { code: 'ENOENT' });
 });

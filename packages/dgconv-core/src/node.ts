@@ -1,7 +1,9 @@
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
   readSync,
@@ -9,6 +11,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { type ByteSource, checkRange } from './bytes/byte-source.js';
 import { InvalidInputError } from './errors.js';
 
@@ -93,4 +96,16 @@ export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array>):
 
 function errorCode(cause: unknown): string {
   return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+}
+
+/**
+ * Makes a folder and those that it lies in, where they are not there yet. (Node's own `recursive` never returns in file systems
+ * that refuse folders by ENOENT, as /proc does.)
+ * @throws {Error} Node's, if one of them cannot be made.
+ */
+export function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  for (const folder of missing) mkdirSync(folder);
+  if (missing.length === 0) mkdirSync(path, { recursive: true });
 }

@@ -1,6 +1,7 @@
 import { InvalidInputError } from '@dgconv/core';
+import { makeFolder } from '@dgconv/core/node';
 import { encodeEdge } from '@dgconv/runtime-edge';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ConformanceCase, outcomeOf } from './conformance-case.js';
 import type { OnProgress } from './conformance.js';
@@ -45,7 +46,7 @@ export async function writeBundle(
   const lines: string[] = [];
   const left: LeftOut[] = [];
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     for (const [index, conformanceCase] of cases.entries()) {
       const files: Uint8Array[] = [];
       const outcome = await outcomeOf(conformanceCase, (enter) => {

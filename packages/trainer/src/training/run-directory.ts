@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidInputError } from '@dgconv/core';
-import { readTextFile, writeFileAtomically } from '@dgconv/core/node';
+import { makeFolder, readTextFile, writeFileAtomically } from '@dgconv/core/node';
 
 /** One line of `metrics.jsonl`; accuracies in [0, 1]. */
 export interface EpochMetrics {
@@ -39,7 +39,7 @@ export class RunDirectory {
   constructor(path: string) {
     this.path = path;
     try {
-      mkdirSync(join(path, 'checkpoints'), { recursive: true });
+      makeFolder(join(path, 'checkpoints'));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new InvalidInputError(`${path}: the run directory cannot be made: ${reason}`, { cause: error });

@@ -1,6 +1,7 @@
 import { InvalidInputError, UsageError } from '@dgconv/core';
+import { makeFolder } from '@dgconv/core/node';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 /**
@@ -40,14 +41,20 @@ export const writeFiles = (files: Readonly<Record<string, Uint8Array | string>>)
       const folder = dirname(file);
       const temporary = join(folder, `.${basename(file)}.${randomUUID().slice(0, 8)}`);
       try {
-        mkdirSync(folder, { recursive: true });
+        makeFolder(folder);
         pending.push({ file, temporary });
         writeFileSync(temporary, contents);
       } catch (error) {
         throw new InvalidInputError(`${file} cannot be written: ${reasonOf(error)}`, { cause: error });
       }
     }
-    for (const { file, temporary } of pending) renameSync(temporary, file);
+    for (const { file, temporary } of pending) {
+      try {
+        renameSync(temporary, file);
+      } catch (error) {
+        throw new InvalidInputError(`${file} cannot be written: ${reasonOf(error)}`, { cause: error });
+      }
+    }
   } finally {
     for (const { temporary } of pending) rmSync(temporary, { force: true });
   }
