@@ -2,11 +2,17 @@ import test from 'ava';
 import { executedShare } from './executed-macs.js';
 import { interleave, median } from './interleave.js';
 
-test('every subject runs once a round, in alternating order, and warm-up rounds are not counted', async (t) => {
+test('subjects take turns in alternating order, and neither warm-up rounds nor the first run of a turn are counted', async (t) => {
   const order: string[] = [];
-  const subject = (name: string) => ({ name, run: () => void order.push(name) });
+  const subject = (name: string) => ({
+    name,
+    run: async () => {
+      order.push(name);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    },
+  });
   const timings = await interleave([subject('a'), subject('b')], { warmup: 1, rounds: 2 });
-  t.deepEqual(order, ['a', 'b', 'b', 'a', 'a', 'b']);
+  t.is(order.join(''), 'ab' + 'bbaa' + 'aabb');
   t.deepEqual(
     timings.map(({ name, sortedMs }) => [name, sortedMs.length]),
     [
@@ -14,6 +20,13 @@ test('every subject runs once a round, in alternating order, and warm-up rounds 
       ['b', 2],
     ],
   );
+});
+
+test('quick subjects run several times in a turn, and the time of one run is given', async (t) => {
+  let runs = 0;
+  const [timing] = await interleave([{ name: 'a', run: () => void runs++ }], { warmup: 0, rounds: 1 });
+  t.is(runs, 21);
+  t.true(timing!.sortedMs[0]! < 2);
 });
 
 test('the median of an even count is the mean of the middle two', (t) => {

@@ -22,26 +22,42 @@ export interface Timing {
   readonly sortedMs: readonly number[];
 }
 
+/** Each turn is timed over at least so long and at most so many runs, so that the clock's resolution does not show. */
+const turn = { leastMs: 2, mostRuns: 20 } as const;
+
 /**
  * Runs all subjects in turn, round by round, so that a drift of the machine's speed meets all of them alike; every other
- * round goes backwards, so that nobody always runs after the same neighbour.
+ * round goes backwards, so that nobody always runs after the same neighbour. A turn is a few runs in a row, as in use; the
+ * first of them is not timed, because it fetches back what the neighbours have pushed out of the caches.
  */
 export async function interleave(subjects: readonly Subject[], options: InterleaveOptions): Promise<Timing[]> {
   const samples = subjects.map((): number[] => []);
+  const firsts: number[] = [];
   const total = options.warmup + options.rounds;
   for (let round = 0; round < total; round++) {
     const order = subjects.map((_, index) => (round % 2 === 0 ? index : subjects.length - 1 - index));
     for (const index of order) {
+      const subject = subjects[index]!;
       const start = performance.now();
-      await subjects[index]!.run();
-      samples[index]!.push(performance.now() - start);
+      await subject.run();
+      firsts[index] ??= performance.now() - start;
+      if (round < options.warmup) continue;
+      const begin = performance.now();
+      let runs = 0;
+      let elapsed = 0;
+      while (runs === 0 || (elapsed < turn.leastMs && runs < turn.mostRuns)) {
+        await subject.run();
+        runs++;
+        elapsed = performance.now() - begin;
+      }
+      samples[index]!.push(elapsed / runs);
     }
     options.onRound?.(round + 1, total);
   }
   return subjects.map(({ name }, index) => ({
     name,
-    firstMs: samples[index]![0] ?? Number.NaN,
-    sortedMs: samples[index]!.slice(options.warmup).sort((a, b) => a - b),
+    firstMs: firsts[index] ?? Number.NaN,
+    sortedMs: samples[index]!.sort((a, b) => a - b),
   }));
 }
 
