@@ -11,6 +11,8 @@ export interface InterleaveOptions {
   readonly warmup: number;
   /** Counted rounds; every subject runs once in each. */
   readonly rounds: number;
+  /** Pause before each turn, in milliseconds: thread pools spin for a while after a run and would take a core from the next. */
+  readonly settleMs?: number;
   readonly onRound?: (done: number, total: number) => void;
 }
 
@@ -38,6 +40,7 @@ export async function interleave(subjects: readonly Subject[], options: Interlea
     const order = subjects.map((_, index) => (round % 2 === 0 ? index : subjects.length - 1 - index));
     for (const index of order) {
       const subject = subjects[index]!;
+      if (options.settleMs) await new Promise((resolve) => setTimeout(resolve, options.settleMs));
       const start = performance.now();
       await subject.run();
       firsts[index] ??= performance.now() - start;

@@ -28,7 +28,8 @@ void ThreadPool::run(int64_t items, Job job, void* context) {
 
 namespace {
 
-constexpr int kSpins = 2000;
+// About half a millisecond: longer than any step that one thread does alone, so that nobody falls asleep within a run.
+constexpr int kSpins = 30000;
 constexpr int64_t kChunksPerThread = 4;
 
 inline void pause_thread() {
