@@ -20,7 +20,7 @@ import { pickSamples } from './samples.js';
 import { StageProgress } from './stage-progress.js';
 
 const model = 'g_resnet_mnist';
-const recipe = { data: 'mnist', budget: { kind: 'b', value: 8 }, epochs: 3, batchSize: 64, seed: 2 } as const;
+const recipe = { data: 'mnist', budget: { kind: 'b', value: 8 }, epochs: 4, batchSize: 64, seed: 2 } as const;
 const command = `dgconv train --model ${model} --data ${recipe.data} --budget b=${recipe.budget.value} --epochs ${recipe.epochs} --batch-size ${recipe.batchSize} --seed ${recipe.seed}`;
 
 const stages = [
