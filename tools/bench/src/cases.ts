@@ -106,6 +106,17 @@ const layers: readonly BenchCase[] = [
 
 const networks: readonly BenchCase[] = [
   { name: 'ResNeXt-50 32×4d, 224²', graph: () => zooGraph('resnext50_32x4d') },
+  {
+    name: 'the same with dense 3×3',
+    graph: () =>
+      graphFromArchConfig({
+        family: 'resnet',
+        block: 'Bottleneck',
+        layers: [3, 4, 6, 3],
+        width_per_group: 128,
+        input_size: [224, 224],
+      }),
+  },
   { name: 'ResNeXt-50, 4 a group everywhere', graph: resNext50FourPerGroup },
   { name: 'grouped 1×1 too, 4 a group', graph: () => groupedEverywhere(4) },
   { name: 'grouped 1×1 too, 8 a group', graph: () => groupedEverywhere(8) },
