@@ -1,5 +1,13 @@
 import { emitters } from '@dgconv/compiler';
-import { type Graph, GraphBuilder, inferShapes, initialWeights, mapSource, type NodeOf } from '@dgconv/core';
+import {
+  type Graph,
+  GraphBuilder,
+  greatestCommonDivisor,
+  inferShapes,
+  initialWeights,
+  mapSource,
+  type NodeOf,
+} from '@dgconv/core';
 import { EdgeSession } from '@dgconv/runtime-edge';
 import { interleave, median } from './interleave.js';
 import { cpuName } from './rows.js';
@@ -50,10 +58,6 @@ function shapesOf(graph: Graph): Shape[] {
 
 const divisors = (value: number): number[] =>
   Array.from({ length: value }, (_, index) => index + 1).filter((groups) => value % groups === 0);
-
-function greatestCommonDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestCommonDivisor(b, a % b);
-}
 
 /** One convolution with bias and ReLU, with random weights. */
 function layer({ channelsIn, channelsOut, height, width, kernelSize, strides }: Shape, groups: number): Uint8Array {
