@@ -1,7 +1,7 @@
 import type * as tfc from '@tensorflow/tfjs-core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import type { Buffers, NativeModule } from './native-module.js';
-import { outputBuffers, type Operations } from './operations.js';
+import type { NativeModule } from './native-module.js';
+import { type Buffers, outputBuffers, type Operations } from './operations.js';
 import { TensorPool } from './tensor-pool.js';
 
 type DataId = tfc.TensorInfo['dataId'];

@@ -2,10 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { checkStatus, outputBuffers, Schema, type Operations } from './operations.js';
+import { type Buffers, checkStatus, outputBuffers, Schema, type Operations } from './operations.js';
 import { instantiateWasm, type WasmEngine } from './wasm-memory.js';
-
-export type Buffers = readonly (Float32Array | Int32Array)[];
 
 /** The native training kernels, as a Node addon or as WebAssembly. */
 export interface NativeModule {

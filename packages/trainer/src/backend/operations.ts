@@ -123,6 +123,9 @@ export interface Operations {
 /** Kinds of the operation `binary`, in the native code's order. */
 export const binaryKinds = ['add', 'subtract', 'multiply', 'divide', 'maximum', 'minimum'] as const;
 
+/** Memory of the tensors that an operation reads and writes. */
+export type Buffers = readonly (Float32Array | Int32Array)[];
+
 /** Which buffers each operation writes, `[first, end)`; without an end all from the first on. */
 export const outputBuffers: { readonly [Name in keyof Operations]: readonly [first: number, end?: number] } = {
   conv: [2, 3],

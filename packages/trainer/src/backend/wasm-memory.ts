@@ -1,4 +1,4 @@
-import type { Buffers } from './native-module.js';
+import type { Buffers } from './operations.js';
 
 interface Exports {
   readonly memory: WebAssembly.Memory;

@@ -9,7 +9,7 @@ import { gateStructure } from '../ops/gate-structure.js';
 import { compactKernel } from '../ops/compact-kernel.js';
 import { isIdentityPermutation } from '@dgconv/core';
 import * as tf from '../tf.js';
-import type { SlotTensors } from './evaluate.js';
+import type { SlotTensors } from './slot-layout.js';
 import { applyActivation } from './activations.js';
 
 type Geometry = Pick<GroupedConv2DAttrs, 'strides' | 'padding' | 'dilations'>;

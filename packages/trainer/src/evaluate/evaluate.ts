@@ -18,9 +18,7 @@ import { applyActivation } from './activations.js';
 import { evaluateConv2d, evaluateConv2dTranspose } from './convolutions.js';
 import { averagePool, maxPool } from './pooling.js';
 import { pad, resize } from './resampling.js';
-
-/** A node's weights by slot, in the trainer's layout (`slotLayout`). */
-export type SlotTensors = Readonly<Record<string, tfc.Tensor | undefined>>;
+import type { SlotTensors } from './slot-layout.js';
 
 /** What a batch norm saw in training. */
 export interface BatchStatistics {

@@ -1,3 +1,4 @@
+import type * as tfc from '@tensorflow/tfjs-core';
 import {
   compactWeight,
   expandWeight,
@@ -20,6 +21,9 @@ export interface SlotLayout {
   /** The tensor's values → the slot's. */
   readonly unpack: (values: Float32Array) => Float32Array;
 }
+
+/** A node's weights by slot, in the trainer's layout. */
+export type SlotTensors = Readonly<Record<string, tfc.Tensor | undefined>>;
 
 /** Output-major kernels `[O, I, kh, kw]` lie as tfjs wants them, `[kh, kw, I, O]`. */
 const toTfjs = [2, 3, 1, 0];

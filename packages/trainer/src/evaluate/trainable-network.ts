@@ -16,8 +16,8 @@ import {
 } from '@dgconv/core';
 import type * as tfc from '@tensorflow/tfjs-core';
 import * as tf from '../tf.js';
-import { type EvaluationMode, evaluateGraph, type SlotTensors } from './evaluate.js';
-import { type SlotLayout, slotLayout } from './slot-layout.js';
+import { type EvaluationMode, evaluateGraph } from './evaluate.js';
+import { type SlotLayout, slotLayout, type SlotTensors } from './slot-layout.js';
 
 /** What training does with a weight: `mask`, `statistics` and `constant` get no gradient. */
 export type ParameterRole = 'kernel' | 'vector' | 'gates' | 'assignment' | 'mask' | 'statistics' | 'constant';
