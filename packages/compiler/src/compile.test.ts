@@ -15,7 +15,7 @@ import { compile, type CompileResult } from './compile.js';
 import { openByteSource } from '@dgconv/core/node';
 import { openTorchCheckpoint } from './import/torch.js';
 import { runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
-import { Random, randomFeeds, randomModel } from '@dgconv/core/testing';
+import { Random, randomFeeds, randomModel, structuralParts } from '@dgconv/core/testing';
 
 const formats = ['edge', 'onnx', 'tflite'] as const;
 
@@ -105,8 +105,8 @@ function compileChecked(t: ExecutionContext, name: string): { result: CompileRes
 
 test('random networks compile to the same function for every format, to the bit on integers', (t) => {
   fc.assert(
-    fc.property(fc.nat(), fc.integer({ min: 1, max: 20 }), (seed, size) => {
-      const source = randomModel(seed, { size, integers: true });
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 60 }), fc.boolean(), (seed, size, isStructural) => {
+      const source = randomModel(seed, { size, integers: true, ...(isStructural ? { ops: structuralParts } : {}) });
       const feeds = randomFeeds(source.graph, seed, { integers: true });
       const expected = numbers(interpret(source, feeds));
       const { targets } = compile(source, { formats });
@@ -120,9 +120,9 @@ test('random networks compile to the same function for every format, to the bit 
 
 test('the shared passes may run in any order that their postconditions allow, and any number of times', (t) => {
   fc.assert(
-    fc.property(fc.nat(), fc.integer({ min: 1, max: 16 }), (seed, size) => {
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 40 }), fc.boolean(), (seed, size, isStructural) => {
       const random = new Random(seed);
-      const source = randomModel(seed, { size, integers: true });
+      const source = randomModel(seed, { size, integers: true, ...(isStructural ? { ops: structuralParts } : {}) });
       const feeds = randomFeeds(source.graph, seed, { integers: true });
       // Gates are fixed first; whatever else happens, masks are recognised before channels are removed and orders applied.
       const [first, ...others] = sharedPasses;

@@ -1,7 +1,7 @@
 import { type Graph, inferShapes, interpret, type Model } from '@dgconv/core';
 import test from 'ava';
 import fc from 'fast-check';
-import { Random, randomFeeds, randomModel } from '@dgconv/core/testing';
+import { Random, randomFeeds, randomModel, structuralParts } from '@dgconv/core/testing';
 import { applyOrders } from './apply-orders.js';
 import { hardenGates } from './harden-gates.js';
 import { recogniseGroups } from './recognise-groups.js';
@@ -26,6 +26,17 @@ test('random networks in random channel orders compute the same, to the bit on i
     fc.property(fc.nat(), fc.integer({ min: 1, max: 14 }), fc.boolean(), (seed, size, isExplicit) => {
       const source = hardenGates.run(randomModel(seed, { size, integers: true }));
       const model = isExplicit ? recogniseGroups.run(source) : source;
+      const ordered = { ...model, graph: applyOrders(model.graph, randomOrders(model.graph, seed + 1)) };
+      t.deepEqual(outputs(ordered, seed), outputs(model, seed));
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('random networks with splits, concats, padded channels, shuffles and transposes likewise', (t) => {
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 20 }), (seed, size) => {
+      const model = hardenGates.run(randomModel(seed, { size, integers: true, ops: structuralParts }));
       const ordered = { ...model, graph: applyOrders(model.graph, randomOrders(model.graph, seed + 1)) };
       t.deepEqual(outputs(ordered, seed), outputs(model, seed));
     }),

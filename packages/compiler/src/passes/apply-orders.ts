@@ -290,9 +290,18 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     return { node: { ...take, origin: node.origin }, order: wanted };
   },
   pad: (node, surroundings) => {
-    const last = surroundings.shapeOf(0).length - 1;
-    const isChannelsPadded = node.attrs.before[last] !== 0 || node.attrs.after[last] !== 0;
-    return isChannelsPadded ? inNaturalOrder(node, surroundings) : perChannel(node, surroundings);
+    const { orderOf, inOrder, shapeOf } = surroundings;
+    const last = shapeOf(0).length - 1;
+    const [before, after] = [node.attrs.before[last]!, node.attrs.after[last]!];
+    if (before === 0 && after === 0) return perChannel(node, surroundings);
+    if (node.attrs.mode !== 'constant') return inNaturalOrder(node, surroundings);
+    // Channels of one constant before and after the input's.
+    const order = [
+      ...identityPermutation(before),
+      ...orderOf(0).map((channel) => before + channel),
+      ...identityPermutation(after).map((channel) => before + orderOf(0).length + channel),
+    ];
+    return { node: { ...node, inputs: [inOrder(0, orderOf(0))] }, order };
   },
   resize: perChannel,
   transpose: (node, surroundings) => {

@@ -14,6 +14,7 @@ import {
   Mask,
 } from '@dgconv/core';
 import { type FormCosts } from './form-costs.js';
+import { blocksTime, denseTime } from './group-costs.js';
 import { graphPass, type Pass } from './pass.js';
 import { rewriteNodes } from './rewrite.js';
 
@@ -56,32 +57,28 @@ function fastestForm(
   const pixels = elementCount(shapes.get(node.id)!.slice(1, 3));
   const inputPixels = elementCount(shapes.get(node.inputs[0]!)!.slice(1, 3));
   const taps = pixels * elementCount(node.attrs.kernelSize);
-  const blocksTime = (blocks: readonly GroupBlock[]): number =>
-    blocks.reduce((sum, { inputs, outputs }) => {
-      const size = Math.min(inputs.length, outputs.length);
-      return size === 0 ? sum : sum + costs.convolution(inputs.length * outputs.length, taps, size);
-    }, 0);
+  const timeOf = (blocks: readonly GroupBlock[]): number => blocksTime(blocks, taps, costs);
   const dense: DenseGrouping = { kind: 'dense', channelsOut, channelsIn, groups: 1 };
-  const denseTime = costs.convolution(channelsOut * channelsIn, taps, Math.min(channelsOut, channelsIn));
+  const timeDense = denseTime(grouping, taps, costs);
   switch (grouping.kind) {
     case 'dense':
       return grouping;
     case 'equal': {
-      const kept = blocksTime(blocksOf(grouping)!);
-      const forms = mergedForms(grouping).map((form) => ({ form, time: blocksTime(blocksOf(form)!) }));
-      const best = [...forms, { form: dense, time: denseTime }].reduce((a, b) => (b.time < a.time ? b : a));
+      const kept = timeOf(blocksOf(grouping)!);
+      const forms = mergedForms(grouping).map((form) => ({ form, time: timeOf(blocksOf(form)!) }));
+      const best = [...forms, { form: dense, time: timeDense }].reduce((a, b) => (b.time < a.time ? b : a));
       return best.time < worthwhile * kept ? best.form : grouping;
     }
     case 'unequal': {
       // Slices of the input and the concatenation of the buckets.
       const moved = costs.move(inputPixels * channelsIn + pixels * channelsOut);
       const started = costs.start(2 * bucketCount(grouping.blocks));
-      return blocksTime(grouping.blocks) + moved + started < denseTime ? grouping : dense;
+      return timeOf(grouping.blocks) + moved + started < timeDense ? grouping : dense;
     }
     case 'shared-inputs': {
       const gathered = grouping.classes.reduce((sum, { inputs }) => sum + inputs.length, 0);
       const moved = costs.move(inputPixels * gathered) + costs.start(1);
-      return blocksTime(grouping.classes) + moved < denseTime ? grouping : dense;
+      return timeOf(grouping.classes) + moved < timeDense ? grouping : dense;
     }
     case 'shared-outputs':
     case 'unstructured':

@@ -1,231 +1,201 @@
 import {
   blocksOf,
-  composePermutations,
   elementCount,
   type Graph,
-  type Grouping,
   identityPermutation,
   inferShapes,
-  invertPermutation,
   type NodeOf,
   type Permutation,
   type Shape,
 } from '@dgconv/core';
-import { type ChannelClasses, channelClasses } from './channel-classes.js';
-import { commonOrder, type OrderedPartition, type Ranks, ranksIn, refine } from './ordered-partition.js';
+import { channelLayouts } from './channel-layouts.js';
+import { type ChannelSegments, type Layout, orderIn, type Segment } from './channel-segments.js';
+import type { AnyOrder, AnyOrderOf } from './group-orders.js';
+import { commonOrder, isOrderIn, type OrderedPartition, type Ranks, ranksIn, refine } from './ordered-partition.js';
 
 /** What a grouped convolution would like: the channels of each group side by side, the groups in one order on both sides. */
 interface Demand {
   readonly node: NodeOf<'conv2d'>;
-  /** Channels of the input's class by group, or undefined if any order of the input will do. */
-  readonly inputs: OrderedPartition | undefined;
-  readonly outputs: OrderedPartition | undefined;
-  /** Values that would have to be moved otherwise. */
+  readonly sides: readonly Side[];
+}
+
+/** One side of a demand; `parts` are the channels of the value by group. */
+interface Side {
+  readonly layout: Layout;
+  readonly parts: OrderedPartition;
+  /** Values that have to be moved otherwise. */
   readonly weight: number;
 }
 
+/** The order of the channels of each segment so far. */
+type Partitions = ReadonlyMap<Segment, OrderedPartition>;
+
 /**
  * Channel orders under which as few values as possible have to be moved between grouped convolutions. Values that an op ties share
- * one order (`ChannelClasses`); each grouped convolution asks for its groups to be runs of channels, and gets it where that fits what
+ * segments (`channelLayouts`); each grouped convolution asks for its groups to be runs of channels, and gets it where that fits what
  * was granted before. A heuristic that can cost speed, never correctness: `applyOrders` makes any choice right.
- * @param anywhere - kinds of groupings whose channels the target gathers and scatters itself, wherever they lie.
- * @returns by value, for values whose order is not that of the source network.
+ * @returns by value, for every node.
  */
-export function chooseOrders(graph: Graph, anywhere: ReadonlySet<Grouping['kind']>): ReadonlyMap<string, Permutation> {
+export function chooseOrders(graph: Graph, anyOrder: AnyOrderOf): ReadonlyMap<string, Permutation> {
   const shapes = inferShapes(graph);
-  const classes = channelClasses(graph);
-  const derived = derivedClasses(graph, shapes, classes);
+  const segments = channelLayouts(graph);
   const demands = graph.nodes.flatMap((node) =>
-    node.op === 'conv2d' && !anywhere.has(node.attrs.connectivity.kind as Grouping['kind'])
-      ? demandOf(node, shapes, classes, derived)
-      : [],
+    node.op === 'conv2d' ? demandOf(node, shapes, segments, anyOrder(node)) : [],
   );
-  // Coarse groups first let finer ones nest in them; the dearest first keeps what costs most. Whichever grants more.
-  const byGroups = grant(
-    demands.toSorted((a, b) => groupsOf(a) - groupsOf(b) || b.weight - a.weight),
-    classes,
-    shapes,
-  );
-  const byWeight = grant(
-    demands.toSorted((a, b) => b.weight - a.weight || groupsOf(a) - groupsOf(b)),
-    classes,
-    shapes,
-  );
-  const { partitions } = byWeight.granted > byGroups.granted ? byWeight : byGroups;
-  return ordersOf(graph, shapes, classes, derived, partitions);
-}
-
-function groupsOf({ node }: Demand): number {
-  const { connectivity } = node.attrs;
-  return 'groups' in connectivity ? connectivity.groups : 1;
-}
-
-/** Values of which the order follows from the orders of narrower ones: concatenations of channels, and flattened images. */
-type Derived = ReadonlyMap<string, NodeOf<'concat'> | NodeOf<'reshape'>>;
-
-function derivedClasses(graph: Graph, shapes: ReadonlyMap<string, Shape>, classes: ChannelClasses): Derived {
-  const derived = new Map<string, NodeOf<'concat'> | NodeOf<'reshape'>>();
-  for (const node of graph.nodes) {
-    const isJoined = node.op === 'concat' && node.attrs.axis === shapes.get(node.id)!.length - 1;
-    const isFlattened = node.op === 'reshape' && shapes.get(node.id)!.at(-1) !== shapes.get(node.inputs[0]!)!.at(-1);
-    if (!isJoined && !isFlattened) continue;
-    const classId = classes.classOf(node.id);
-    if (!classes.isFixed(classId) && !derived.has(classId)) derived.set(classId, node);
-  }
-  return derived;
+  const partitions = bestGrant(demands);
+  const orderOf = (segment: Segment): Permutation =>
+    partitions.get(segment)?.flatMap((block) => block.toSorted((a, b) => a - b)) ?? identityPermutation(segment.size);
+  return new Map(graph.nodes.map(({ id }) => [id, orderIn(segments.of(id), orderOf)]));
 }
 
 function demandOf(
   node: NodeOf<'conv2d'>,
   shapes: ReadonlyMap<string, Shape>,
-  classes: ChannelClasses,
-  derived: Derived,
+  segments: ChannelSegments,
+  anyOrder: AnyOrder,
 ): Demand[] {
   const { connectivity } = node.attrs;
   if (connectivity.kind === 'masked' || connectivity.kind === 'learned') return [];
   if (connectivity.kind === 'dense' || connectivity.kind === 'unstructured') return [];
-  const [input] = node.inputs as [string];
   const blocks = blocksOf(connectivity)!;
-  const isTied = classes.classOf(input) === classes.classOf(node.id);
+  // A depthwise convolution has the order of its input.
   const isDepthwise = connectivity.kind === 'equal' && connectivity.groups === connectivity.channelsIn;
-  if (isDepthwise && isTied && connectivity.channelsOut === connectivity.channelsIn) return [];
-  const side = (value: string, parts: readonly (readonly number[])[]): OrderedPartition | undefined => {
-    if (derived.has(classes.classOf(value))) return undefined;
-    const channels = classes.channelsOf(value);
-    return parts.map((part) => part.map((channel) => channels[channel]!));
-  };
-  const inputs =
-    connectivity.kind === 'shared-inputs'
-      ? undefined
-      : side(
-          input,
-          blocks.map((block) => block.inputs),
-        );
-  const outputs =
-    connectivity.kind === 'shared-outputs'
-      ? undefined
-      : side(
-          node.id,
-          blocks.map((block) => block.outputs),
-        );
-  if (inputs === undefined && outputs === undefined) return [];
-  return [{ node, inputs, outputs, weight: elementCount(shapes.get(input)!) + elementCount(shapes.get(node.id)!) }];
+  if (isDepthwise && connectivity.channelsOut === connectivity.channelsIn) return [];
+  const side = (value: string, channels: (block: (typeof blocks)[number]) => readonly number[]): Side => ({
+    layout: segments.of(value),
+    parts: blocks.map(channels),
+    weight: elementCount(shapes.get(value)!),
+  });
+  const sides = [
+    ...(anyOrder.inputs || connectivity.kind === 'shared-inputs'
+      ? []
+      : [side(node.inputs[0]!, (block) => block.inputs)]),
+    ...(anyOrder.outputs || connectivity.kind === 'shared-outputs' ? [] : [side(node.id, (block) => block.outputs)]),
+  ];
+  return sides.length === 0 ? [] : [{ node, sides }];
+}
+
+function weightOf({ sides }: Demand): number {
+  return sides.reduce((sum, { weight }) => sum + weight, 0);
+}
+
+/** One group for each input: every order of the input suits it, once the others have theirs. */
+function isSplitting({ sides }: Demand): boolean {
+  return sides.some(({ parts }) => parts.every((part) => part.length <= 1));
+}
+
+/** Sequences in which demands are granted, until none does better: what was denied comes first in the next one. */
+const attempts = 6;
+
+function bestGrant(demands: readonly Demand[]): Partitions {
+  const groups = ({ sides }: Demand): number => sides[0]!.parts.length;
+  const sequences = [
+    // The dearest first keeps what costs most; coarse groups first let finer ones nest in them.
+    demands.toSorted((a, b) => weightOf(b) - weightOf(a) || groups(a) - groups(b)),
+    demands.toSorted((a, b) => groups(a) - groups(b) || weightOf(b) - weightOf(a)),
+    [...demands],
+    demands.toReversed(),
+  ];
+  let best: Granted | undefined;
+  for (let sequence of sequences) {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const granted = grant(sequence);
+      if (best === undefined || granted.moved < best.moved) best = granted;
+      else if (attempt > 0) break;
+      if (granted.moved === 0) return granted.partitions;
+      const { denied } = granted;
+      sequence = [...denied, ...sequence.filter((demand) => !denied.has(demand))];
+    }
+  }
+  return best?.partitions ?? new Map();
 }
 
 interface Granted {
-  readonly partitions: ReadonlyMap<string, OrderedPartition>;
-  /** Weight of the demands that were granted, a half for one side. */
-  readonly granted: number;
+  readonly partitions: Partitions;
+  /** Demands of which a side was denied. */
+  readonly denied: ReadonlySet<Demand>;
+  /** Values that have to be moved for them. */
+  readonly moved: number;
 }
 
-function grant(demands: readonly Demand[], classes: ChannelClasses, shapes: ReadonlyMap<string, Shape>): Granted {
-  const partitions = new Map<string, OrderedPartition>();
-  const partitionOf = (classId: string): OrderedPartition => {
-    const known = partitions.get(classId);
-    if (known !== undefined) return known;
-    const channels = identityPermutation(shapes.get(classId)!.at(-1) ?? 1);
-    return classes.isFixed(classId) ? channels.map((channel) => [channel]) : [channels];
-  };
-  let granted = 0;
-  for (const { node, inputs, outputs, weight } of demands) {
-    const input = classes.classOf(node.inputs[0]!);
-    const output = classes.classOf(node.id);
-    const sides = [
-      ...(inputs === undefined ? [] : [{ classId: input, parts: inputs }]),
-      ...(outputs === undefined ? [] : [{ classId: output, parts: outputs }]),
-    ];
-    const tries = sides.length === 2 ? [sides, [sides[1]!], [sides[0]!]] : [sides];
+function grant(demands: readonly Demand[]): Granted {
+  let partitions: Partitions = new Map();
+  const denied = new Set<Demand>();
+  let moved = 0;
+  const last = [...demands.filter((demand) => !isSplitting(demand)), ...demands.filter(isSplitting)];
+  for (const demand of last) {
+    const { sides } = demand;
+    const all = weightOf(demand);
+    // The dearer side alone, if both do not go together.
+    const tries =
+      sides.length === 2 ? [sides, ...sides.toSorted((a, b) => b.weight - a.weight).map((side) => [side])] : [sides];
+    let kept = 0;
     for (const attempt of tries) {
-      if (!satisfy(attempt, partitionOf, partitions)) continue;
-      granted += (weight * attempt.length) / sides.length;
+      const next = satisfied(attempt, partitions);
+      if (next === undefined) continue;
+      partitions = next;
+      kept = attempt.reduce((sum, { weight }) => sum + weight, 0);
       break;
     }
+    if (kept < all) denied.add(demand);
+    moved += all - kept;
   }
-  return { partitions, granted };
+  return { partitions, denied, moved };
 }
 
-interface Side {
-  readonly classId: string;
-  readonly parts: OrderedPartition;
-}
-
-/** Refines the partitions of the sides so that the parts are runs in one common order; false if they do not allow it. */
-function satisfy(
-  sides: readonly Side[],
-  partitionOf: (classId: string) => OrderedPartition,
-  partitions: Map<string, OrderedPartition>,
-): boolean {
-  const count = sides[0]!.parts.length;
-  const [first, second] = sides;
-  const isOneClass = second !== undefined && second.classId === first!.classId;
-  if (isOneClass && !samePartition(first!.parts, second.parts)) return false;
+/** The partitions refined so that the parts of each side are runs in one common order; undefined if they do not allow it. */
+function satisfied(sides: readonly Side[], partitions: Partitions): Partitions | undefined {
   const ranks: Ranks[] = [];
-  for (const { classId, parts } of sides) {
-    const rank = ranksIn(partitionOf(classId), parts);
-    if (rank === undefined) return false;
+  for (const { layout, parts } of sides) {
+    const rank = ranksOf(layout, parts, partitions);
+    if (rank === undefined) return undefined;
     ranks.push(rank);
   }
-  const bySize = sizeRanks(sides);
-  const order = commonOrder(count, bySize, ...ranks) ?? commonOrder(count, ...ranks);
-  if (order === undefined) return false;
-  for (const { classId, parts } of sides) partitions.set(classId, refine(partitionOf(classId), parts, order));
-  return true;
-}
-
-/** Parts of one size side by side, so that unequal groups fall into few buckets of equal ones. */
-function sizeRanks(sides: readonly Side[]): Ranks {
+  // Parts of one size side by side, so that unequal groups fall into few buckets of equal ones.
   const sizes = sides[0]!.parts.map((_, part) => sides.map(({ parts }) => parts[part]!.length).join(' '));
-  const distinct = [...new Set(sizes)];
-  return sizes.map((size) => distinct.indexOf(size));
+  const order = commonOrder(sizes, ...ranks);
+  if (order === undefined) return undefined;
+  let refined = partitions;
+  for (const { layout, parts } of sides) {
+    // Sides that share segments: refining one may have decided about the other.
+    const rank = ranksOf(layout, parts, refined);
+    if (rank === undefined || !isOrderIn(rank, order)) return undefined;
+    refined = refineSegments(layout, parts, order, refined);
+  }
+  return refined;
 }
 
-function samePartition(left: OrderedPartition, right: OrderedPartition): boolean {
-  return left.every((part, index) => {
-    const other = new Set(right[index]);
-    return part.length === other.size && part.every((channel) => other.has(channel));
-  });
+/** The blocks of a value, as its channels. */
+function partitionOf(layout: Layout, partitions: Partitions): OrderedPartition {
+  return layout.flatMap(({ segment, channels }) =>
+    blocksIn(segment, partitions).map((block) => block.map((element) => channels[element]!)),
+  );
 }
 
-/** The order of every value: that of its class, seen from the value's own channels. */
-function ordersOf(
-  graph: Graph,
-  shapes: ReadonlyMap<string, Shape>,
-  classes: ChannelClasses,
-  derived: Derived,
-  partitions: ReadonlyMap<string, OrderedPartition>,
-): ReadonlyMap<string, Permutation> {
-  const orders = new Map<string, Permutation>();
-  const classOrders = new Map<string, Permutation>();
-  const classOrder = (classId: string): Permutation => {
-    const known = classOrders.get(classId);
-    if (known !== undefined) return known;
-    const source = derived.get(classId);
-    const order =
-      source === undefined
-        ? (partitions.get(classId)?.flatMap((block) => block.toSorted((a, b) => a - b)) ??
-          identityPermutation(shapes.get(classId)!.at(-1) ?? 1))
-        : composePermutations(classes.channelsOf(source.id), derivedOrder(source));
-    classOrders.set(classId, order);
-    return order;
-  };
-  // Channel k of the stored value is channel order[k] of the class, which is the value's own channel channels⁻¹[order[k]].
-  const orderOf = (value: string): Permutation =>
-    composePermutations(invertPermutation(classes.channelsOf(value)), classOrder(classes.classOf(value)));
-  const derivedOrder = (node: NodeOf<'concat'> | NodeOf<'reshape'>): Permutation => {
-    const channels = shapes.get(node.id)!.at(-1) ?? 1;
-    const positions: number[] = [];
-    const parts = node.op === 'concat' ? node.inputs.map(orderOf) : repeated(orderOf(node.inputs[0]!), channels);
-    for (const part of parts) {
-      const start = positions.length;
-      positions.push(...part.map((channel) => start + channel));
-    }
-    return positions.length === channels ? positions : identityPermutation(channels);
-  };
-  for (const node of graph.nodes) orders.set(node.id, orderOf(node.id));
-  return orders;
+function blocksIn(segment: Segment, partitions: Partitions): OrderedPartition {
+  const known = partitions.get(segment);
+  if (known !== undefined) return known;
+  const elements = identityPermutation(segment.size);
+  return segment.isFixed ? elements.map((element) => [element]) : [elements];
 }
 
-/** The order of the channels of each pixel of a flattened image. */
-function repeated(order: Permutation, channels: number): Permutation[] {
-  return channels % order.length === 0 ? Array.from({ length: channels / order.length }, () => order) : [];
+function ranksOf(layout: Layout, parts: OrderedPartition, partitions: Partitions): Ranks | undefined {
+  // A segment that occurs twice has one order for both.
+  if (new Set(layout.map(({ segment }) => segment)).size < layout.length) return undefined;
+  return ranksIn(partitionOf(layout, partitions), parts);
+}
+
+function refineSegments(
+  layout: Layout,
+  parts: OrderedPartition,
+  order: readonly number[],
+  partitions: Partitions,
+): Partitions {
+  const refined = new Map(partitions);
+  for (const { segment, channels } of layout) {
+    const place = new Map(channels.map((channel, element) => [channel, element]));
+    const demand = parts.map((part) => part.flatMap((channel) => place.get(channel) ?? []));
+    refined.set(segment, refine(blocksIn(segment, partitions), demand, order));
+  }
+  return refined;
 }

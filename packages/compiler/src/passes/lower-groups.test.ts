@@ -13,11 +13,12 @@ import { separateShuffles } from './separate-shuffles.js';
 const explicit = [hardenGates, recogniseGroups];
 /** Prices under which no groups are given up that a grouped convolution can express. */
 const groupsAreFree = { convolution: (connections: number) => connections, move: () => 0, start: () => 0 };
+const inOrder = () => ({ inputs: false, outputs: false });
 const lowered = [
   ...explicit,
   chooseForms(groupsAreFree),
-  assignChannelOrders(new Set()),
-  separateShuffles(new Set(), groupsAreFree),
+  assignChannelOrders(inOrder, groupsAreFree),
+  separateShuffles(inOrder),
   lowerGroups,
 ];
 

@@ -2,7 +2,6 @@ import {
   anyConnectivity,
   type Connectivity,
   type Graph,
-  type Grouping,
   groupedConnectivity,
   hardConnectivity,
   type Model,
@@ -15,6 +14,7 @@ import { foldBatchNorm } from './fold-batch-norm.js';
 import { fuseAffineBefore } from './fuse-affine-before.js';
 import { formCosts, type Target } from './form-costs.js';
 import { fuse } from './fuse.js';
+import type { AnyOrderOf } from './group-orders.js';
 import { hardenGates } from './harden-gates.js';
 import { lowerGroups } from './lower-groups.js';
 import type { Pass } from './pass.js';
@@ -43,24 +43,30 @@ export const sharedPasses: readonly Pass[] = [
 ];
 
 /** The edge runtime reads inputs that classes share through an index list, and writes outputs where they belong. */
-const gatheredByEdge: ReadonlySet<Grouping['kind']> = new Set(['shared-inputs', 'shared-outputs', 'unstructured']);
-const nowhere: ReadonlySet<Grouping['kind']> = new Set();
+const gatheredByEdge: AnyOrderOf = ({ attrs: { connectivity } }) => {
+  const isScattered =
+    connectivity.kind === 'shared-inputs' ||
+    connectivity.kind === 'shared-outputs' ||
+    connectivity.kind === 'unstructured';
+  return { inputs: isScattered, outputs: isScattered };
+};
+const nowhere: AnyOrderOf = () => ({ inputs: false, outputs: false });
 
 /** Phases 4 to 7 for one format, tuned for a target. */
 export function targetPasses(format: Format, target: Target): readonly Pass[] {
   // The edge runtime chooses forms itself, when it loads a model.
   const isEqualGroupsOnly = format !== 'edge';
   const costs = formCosts(format, target);
-  const anywhere = isEqualGroupsOnly ? nowhere : gatheredByEdge;
+  const anyOrder = isEqualGroupsOnly ? nowhere : gatheredByEdge;
   return [
     // Before channel orders are chosen, because `pre` removes two values that would otherwise have to follow them.
     fuseAffineBefore,
     // Before channel orders are chosen, because a dense convolution asks for none.
     ...(isEqualGroupsOnly ? [chooseForms(costs)] : []),
     // After the groups are final, and before fusion, which hides additions from it.
-    assignChannelOrders(anywhere),
+    assignChannelOrders(anyOrder, costs),
     // What the orders could not bring together is moved explicitly.
-    separateShuffles(anywhere, costs),
+    separateShuffles(anyOrder),
     // Once the groups are runs of channels, so that slices and grouped convolutions can express them.
     ...(isEqualGroupsOnly ? [lowerGroups] : []),
     // Moves that cancel.

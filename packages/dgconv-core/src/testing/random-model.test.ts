@@ -5,7 +5,7 @@ import { encodeGraph } from '../graph/graph-json.js';
 import { interpret } from '../graph/interpret.js';
 import { verifyGraph } from '../graph/verify.js';
 import { connectivityChoices } from './random-connectivity.js';
-import { randomFeeds, randomModel } from './random-model.js';
+import { randomFeeds, randomModel, structuralParts } from './random-model.js';
 
 const seeds = Array.from({ length: 150 }, (_, seed) => seed);
 
@@ -41,6 +41,20 @@ test('random models have convolutions of every connectivity, residuals and conca
     'reduce',
   ];
   for (const what of [...connectivityChoices, ...others]) t.true(seen.has(what), what);
+});
+
+test('random models of structural parts are well formed, and have splits, shuffles, transposes and padded channels', (t) => {
+  const seen = new Set<string>();
+  for (const seed of seeds) {
+    const { graph } = randomModel(seed, { size: 20, ops: structuralParts });
+    t.notThrows(() => verifyGraph(graph));
+    for (const node of graph.nodes) {
+      seen.add(node.op);
+      if (node.op === 'pad' && node.attrs.before[3]! + node.attrs.after[3]! > 0) seen.add('channel-pad');
+    }
+  }
+  for (const what of ['slice', 'take', 'transpose', 'reshape', 'softmax', 'constant', 'channel-pad'])
+    t.true(seen.has(what), what);
 });
 
 test('integer models compute what float32 can hold exactly', (t) => {

@@ -21,7 +21,7 @@ export interface RandomModelOptions {
   readonly integers?: boolean;
   readonly connectivities?: readonly ConnectivityChoice[];
   /** Default: every op that the generator knows. */
-  readonly ops?: readonly GeneratedOp[];
+  readonly ops?: readonly GeneratedPart[];
 }
 
 /** The ops that {@link randomModel} can make. */
@@ -45,7 +45,21 @@ export type GeneratedOp = Extract<
   | 'dropout'
   | 'reduce'
   | 'dense'
+  | 'transpose'
+  | 'reshape'
+  | 'softmax'
+  | 'constant'
 >;
+
+/** What {@link randomModel} can make: an op, or several that belong together. */
+export type GeneratedPart =
+  | GeneratedOp
+  /** Slices that together are the whole value. */
+  | 'split'
+  /** A channel shuffle between groups. */
+  | 'shuffle'
+  /** Constant channels before and after. */
+  | 'channel-pad';
 
 /** What residual networks are made of. */
 export const basicOps: readonly GeneratedOp[] = [
@@ -73,6 +87,23 @@ const everyOp: readonly GeneratedOp[] = [
   'dropout',
   'reduce',
   'dense',
+];
+
+/** Everything, with what moves and joins channels and axes. */
+export const structuralParts: readonly GeneratedPart[] = [
+  ...everyOp,
+  'split',
+  'split',
+  'shuffle',
+  'shuffle',
+  'channel-pad',
+  'concat',
+  'transpose',
+  'transpose',
+  'transpose',
+  'reshape',
+  'softmax',
+  'constant',
 ];
 
 type Parts = Pick<Node, 'op' | 'attrs'> & { readonly inputs: readonly string[]; readonly slots?: readonly string[] };
@@ -181,7 +212,7 @@ function condenseMask(random: Random, node: Node, shape: Shape): Float32Array {
 const channelCounts = [2, 3, 4, 6, 8, 12];
 
 /** One attempt at adding a node of each op; false where nothing fits. */
-const makers: { readonly [K in GeneratedOp]: (builder: Builder) => boolean } = {
+const makers: { readonly [K in GeneratedPart]: (builder: Builder) => boolean } = {
   conv2d(builder) {
     const { random } = builder;
     const x = builder.image();
@@ -340,7 +371,79 @@ const makers: { readonly [K in GeneratedOp]: (builder: Builder) => boolean } = {
       attrs: { channelsIn, channelsOut, activation: builder.activation() },
     });
   },
+  transpose: randomTranspose,
+  reshape(builder) {
+    const x = builder.value((shape) => shape.length > 2);
+    if (x === null) return false;
+    const [, ...sizes] = builder.shapes.get(x)!;
+    const [first = 1, second = 1, ...others] = sizes;
+    const merged = [1, ...sizes.slice(0, -2), sizes.at(-2)! * sizes.at(-1)!];
+    const shape = builder.random.pick([
+      [1, elementCount(sizes)],
+      [1, first * second, ...others],
+      merged,
+      ...(sizes.length < 3 && first % 2 === 0 ? [[1, 2, first / 2, second, ...others]] : []),
+    ]);
+    return builder.add({ op: 'reshape', inputs: [x], attrs: { shape } });
+  },
+  softmax(builder) {
+    const x = builder.value((shape) => shape.length > 1);
+    if (x === null || builder.integers) return false;
+    const rank = builder.shapes.get(x)!.length;
+    return builder.add({ op: 'softmax', inputs: [x], attrs: { axis: builder.random.integer(1, rank - 1) } });
+  },
+  constant(builder) {
+    const like = builder.value((shape) => shape.length > 1);
+    if (like === null) return false;
+    const shape = builder.shapes.get(like)!.map((size) => (builder.random.chance(0.5) ? size : 1));
+    if (!builder.add({ op: 'constant', inputs: [], attrs: { shape } })) return false;
+    const constant = builder.nodes.at(-1)!.id;
+    const attrs = { function: 'add', activation: builder.activation() } as const;
+    return builder.add({ op: 'binary', inputs: [like, constant], attrs });
+  },
+  split(builder) {
+    const x = builder.value((shape) => shape.length > 1 && shape.at(-1)! > 1);
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const channels = shape.at(-1)!;
+    const cuts = [0, ...builder.random.subset(channels - 1, builder.random.integer(1, Math.min(2, channels - 1)))];
+    const borders = [...cuts.map((cut, index) => (index === 0 ? 0 : cut + 1)), channels].sort((a, b) => a - b);
+    return borders.slice(1).every((end, index) => {
+      const starts = shape.map(() => 0).with(-1, borders[index]!);
+      const sizes = shape.with(-1, end - borders[index]!);
+      return builder.add({ op: 'slice', inputs: [x], attrs: { starts, sizes, steps: shape.map(() => 1) } });
+    });
+  },
+  shuffle(builder) {
+    const x = builder.value((shape) => shape.length > 1);
+    if (x === null) return false;
+    const shape = builder.shapes.get(x)!;
+    const channels = shape.at(-1)!;
+    const groups = builder.random.pick([2, 3, 4].filter((count) => channels % count === 0 && count < channels));
+    if (groups === undefined) return false;
+    const indices = Array.from(
+      { length: channels },
+      (_, channel) => (channel % groups) * (channels / groups) + Math.floor(channel / groups),
+    );
+    return builder.add({ op: 'take', inputs: [x], attrs: { axis: shape.length - 1, indices } });
+  },
+  'channel-pad'(builder) {
+    const x = builder.image();
+    if (x === null) return false;
+    const amount = (): number[] => [0, 0, 0, builder.random.integer(0, 2)];
+    const attrs = { before: amount(), after: amount(), mode: 'constant', value: 0 } as const;
+    return builder.add({ op: 'pad', inputs: [x], attrs });
+  },
 };
+
+/** Every axis but the first in another order. */
+function randomTranspose(builder: Builder): boolean {
+  const x = builder.value((shape) => shape.length > 2);
+  if (x === null) return false;
+  const rank = builder.shapes.get(x)!.length;
+  const permutation = [0, ...builder.random.permutation(rank - 1).map((axis) => axis + 1)];
+  return builder.add({ op: 'transpose', inputs: [x], attrs: { permutation } });
+}
 
 function perChannel(builder: Builder, op: 'batch-norm' | 'affine' | 'prelu'): boolean {
   const x = builder.image();
