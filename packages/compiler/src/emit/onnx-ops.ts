@@ -84,7 +84,7 @@ const conv2d: Rule<'conv2d'> = (node, onnx, { floats, shapeOf }) => {
     onnx.floats('kernel', [channelsOut, channelsIn / groups, ...attrs.kernelSize], floats(weights.kernel)),
     ...(weights.bias ? [onnx.floats('bias', [channelsOut], floats(weights.bias))] : []),
   ];
-  const result = onnx.op('Conv', operands, { ...windowAttributes(attrs), group: groups });
+  const result = onnx.layer('Conv', operands, { ...windowAttributes(attrs), group: groups });
   const sum = inputs[1] === undefined ? result : onnx.op('Add', [result, onnx.tensor(inputs[1])]);
   return activate(onnx, sum, attrs.activation);
 };
@@ -211,7 +211,7 @@ export const onnxRules: { readonly [K in OpKind]: Rule<K> } = {
       ...(weights.bias ? [onnx.floats('bias', [channelsOut], floats(weights.bias))] : []),
     ];
     const attributes = { ...windowAttributes(attrs), group: groups, output_padding: outputPadding };
-    return activate(onnx, onnx.op('ConvTranspose', operands, attributes), attrs.activation);
+    return activate(onnx, onnx.layer('ConvTranspose', operands, attributes), attrs.activation);
   },
   dense: ({ attrs, weights, inputs }, onnx, { floats }) => {
     const operands = [
@@ -219,7 +219,7 @@ export const onnxRules: { readonly [K in OpKind]: Rule<K> } = {
       onnx.floats('kernel', [attrs.channelsOut, attrs.channelsIn], floats(weights.kernel)),
       ...(weights.bias ? [onnx.floats('bias', [attrs.channelsOut], floats(weights.bias))] : []),
     ];
-    return activate(onnx, onnx.op('Gemm', operands, { transB: 1 }), attrs.activation);
+    return activate(onnx, onnx.layer('Gemm', operands, { transB: 1 }), attrs.activation);
   },
   matmul: ({ inputs, id }, onnx, { shapeOf }) =>
     onnx.fromPlain(

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '@dgconv/core';
 import onnxProto from 'onnx-proto';
-import { FlatTable } from './flat-table.js';
+import { FlatTable } from '../flat-table.js';
 import { parseMetadata, type ArtifactMetadata } from './metadata.js';
 
 /**

@@ -44,6 +44,7 @@ export class TfliteBuilder {
   readonly #names = new Set<string>();
   readonly #tensorOf = new Map<string, number>();
   #scope = '';
+  #layer = -1;
 
   constructor(readonly shapeOf: (id: string) => Shape) {}
 
@@ -75,12 +76,16 @@ export class TfliteBuilder {
    */
   define(id: string, target: string | undefined, rule: () => number): void {
     this.#scope = id;
+    this.#layer = -1;
     const before = this.#tensors.length;
     const operationsBefore = this.#operations.length;
     let result = rule();
     const isNew = result >= before && this.#operations.length > operationsBefore;
     if (target !== undefined && !isNew) result = this.copy(result);
-    if (isNew || target !== undefined) this.#tensors[result]!.name = target ?? this.#unique(id);
+    // The layer's own operation has its name, whatever follows it; of a single one that is the value.
+    if (this.#layer >= 0 && this.#layer !== result) this.#tensors[this.#layer]!.name = this.#unique(id);
+    else if (isNew && target === undefined) this.#tensors[result]!.name = this.#unique(id);
+    if (target !== undefined) this.#tensors[result]!.name = target;
     this.#tensorOf.set(id, result);
   }
 
@@ -103,6 +108,12 @@ export class TfliteBuilder {
     const output = this.#tensor(this.#unique(`${this.#scope}/result`), shape, tensorType.float32, 0);
     this.#operations.push({ opcode, inputs, outputs: [output], optionsType: operator.optionsType, options });
     return output;
+  }
+
+  /** Appends the operation that a layer is about: its tensor is named after it, even if more operations follow. */
+  layer(...operation: Parameters<TfliteBuilder['op']>): number {
+    this.#layer = this.op(...operation);
+    return this.#layer;
   }
 
   /** A float32 constant. */

@@ -174,7 +174,7 @@ export const tfliteRules: { readonly [K in OpKind]: Rule<K> } = {
       builder.floats('kernel', [attrs.channelsOut, attrs.channelsIn], floats(weights.kernel)),
       builder.floats('bias', [attrs.channelsOut], bias),
     ];
-    return activate(builder, builder.op(operators.fullyConnected, operands, shapeOf(id), [fused]), rest, node);
+    return activate(builder, builder.layer(operators.fullyConnected, operands, shapeOf(id), [fused]), rest, node);
   },
   matmul: ({ inputs, id }, builder, { shapeOf }) =>
     builder.op(

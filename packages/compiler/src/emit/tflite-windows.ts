@@ -113,14 +113,14 @@ export const conv2d = (node: NodeOf<'conv2d'>, builder: TfliteBuilder, { floats,
   const dilation = [int(dilations[1]), int(dilations[0])];
   const dilated = dilations.some((value) => value !== 1);
   const result = depthwise
-    ? builder.op(dilated ? operators.depthwiseConv2dDilated : operators.depthwiseConv2d, operands, shape, [
+    ? builder.layer(dilated ? operators.depthwiseConv2dDilated : operators.depthwiseConv2d, operands, shape, [
         scheme,
         ...stride,
         int(channelsOut / channelsIn),
         convFused,
         ...dilation,
       ])
-    : builder.op(groups > 1 ? operators.conv2dGrouped : operators.conv2d, operands, shape, [
+    : builder.layer(groups > 1 ? operators.conv2dGrouped : operators.conv2d, operands, shape, [
         scheme,
         ...stride,
         convFused,
@@ -170,7 +170,7 @@ export const conv2dTranspose = (
     builder.floats('bias', [channelsOut], bias),
   ];
   const options: OptionField[] = [['int8', paddingScheme.valid], int(strides[1]), int(strides[0]), fused];
-  let result = builder.op(operators.transposeConv, operands, full, options);
+  let result = builder.layer(operators.transposeConv, operands, full, options);
   if (fullHeight !== shape[1] || fullWidth !== shape[2]) {
     const begin = builder.integers('begin', [0, padding.top, padding.left, 0]);
     result = builder.op(operators.slice, [result, begin, builder.integers('size', shape)], shape);

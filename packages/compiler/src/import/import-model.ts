@@ -23,6 +23,7 @@ import { importOnnx } from './onnx.js';
 import { externalDataBeside } from './onnx-external.js';
 import { modelFileOf } from './run-directory.js';
 import { isSafetensorsPath, openSafetensorsCheckpoint } from './safetensors-checkpoint.js';
+import { importTflite } from './tflite.js';
 import { openTorchCheckpoint } from './torch.js';
 
 /** What a caller knows beyond the file. */
@@ -43,7 +44,7 @@ export interface ImportedModel {
 }
 
 /**
- * Reads a model: a run directory, a LayersModel, an ONNX file, a PyTorch or `.safetensors` checkpoint (which need an architecture), or a
+ * Reads a model: a run directory, a LayersModel, an ONNX or TFLite file, a PyTorch or `.safetensors` checkpoint (which need an architecture), or a
  * `.safetensors` file that carries its graph.
  * @throws {InvalidInputError} if the file is missing, broken or does not fit the architecture.
  */
@@ -89,8 +90,11 @@ function readAny(file: string, source: ByteSource, options: ImportOptions): Mode
   }
   if (file.endsWith('.json') && !isSafetensorsPath(file)) return importLayersModel(source, sizeOf(options));
   if (file.endsWith('.onnx')) return readOnnx(file, source, options);
+  if (file.endsWith('.tflite')) {
+    return naming(file, () => importTflite(source.read(0, source.size), sizeOf(options)));
+  }
   throw new InvalidInputError(
-    `${file} is of no known kind: run directories, model.json, .onnx, .pth, .pt, .safetensors and .safetensors.index.json are`,
+    `${file} is of no known kind: run directories, model.json, .onnx, .tflite, .pth, .pt, .safetensors and .safetensors.index.json are`,
   );
 }
 
@@ -98,12 +102,15 @@ function sizeOf({ inputShape }: ImportOptions): { inputShape?: readonly [number,
   return inputShape === undefined ? {} : { inputShape };
 }
 
-function readOnnx(file: string, source: ByteSource, { inputShape }: ImportOptions): Model {
+function readOnnx(file: string, source: ByteSource, options: ImportOptions): Model {
+  const readExternal = externalDataBeside(file);
+  return naming(file, () => importOnnx(source.read(0, source.size), { readExternal, ...sizeOf(options) }));
+}
+
+/** Puts the file's name before what is wrong with it. */
+function naming(file: string, read: () => Model): Model {
   try {
-    return importOnnx(source.read(0, source.size), {
-      readExternal: externalDataBeside(file),
-      ...(inputShape === undefined ? {} : { inputShape }),
-    });
+    return read();
   } catch (error) {
     if (error instanceof UnsupportedError) throw new UnsupportedError(`${file}: ${error.message}`, { cause: error });
     if (error instanceof InvalidInputError) throw new InvalidInputError(`${file}: ${error.message}`, { cause: error });

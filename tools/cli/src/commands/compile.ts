@@ -138,7 +138,7 @@ const addDump = (
 export const addCompileCommand = (program: Command): void => {
   const command = program
     .command('compile <input>')
-    .description('turn a run directory, checkpoint, LayersModel or ONNX file into deployable files')
+    .description('turn a run directory, checkpoint, LayersModel, ONNX or TFLite file into deployable files')
     .addOption(
       new Option('--to <formats>', 'formats to write')
         .argParser(listOf(modelFormats))

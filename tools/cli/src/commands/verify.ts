@@ -91,19 +91,13 @@ const compareOnData = async (artifacts: readonly Artifact[], model: Model, spec:
 
 /** Says of every file that differs where it starts to. */
 const nameLayers = async (
-  artifacts: readonly Artifact[],
   results: readonly Verification[],
   reference: Model,
   inputs: readonly TestInput[],
   say: (text: string) => void,
 ): Promise<void> => {
   for (const { artifact, runtime, ok } of results) {
-    const { format } = artifacts.find(({ file }) => file === artifact)!;
     if (ok) continue;
-    if (format === 'tflite') {
-      say(`${artifact}: layers are named in .onnx and .edge files only`);
-      continue;
-    }
     const found = await firstDifference(openSource(artifact, {}), reference, runtimeOf(runtime), inputs.at(-1)!.feeds);
     if (found === null) say(`${artifact} in ${runtime}: every layer agrees on the last input`);
     else say(`${artifact} in ${runtime}: the first layer that differs is ${found.layer} (${found.cause})`);
@@ -160,7 +154,7 @@ const verify = async (files: readonly string[], options: VerifyOptions): Promise
     );
   console.result({ ok, results, ...(accuracy === undefined ? {} : { data: accuracy }) });
   if (!ok) {
-    if (options.layers) await nameLayers(artifacts, results, model, inputs, console.warn);
+    if (options.layers) await nameLayers(results, model, inputs, console.warn);
     const [worst] = results.filter((result) => !result.ok);
     throw new CheckFailedError(
       worst === undefined
@@ -178,7 +172,7 @@ export const addVerifyCommand = (program: Command): void => {
     .description('compare files in every runtime with the interpreted reference')
     .option(
       '--reference <input>',
-      'run directory, checkpoint, LayersModel or ONNX file (default: the .onnx, else the .edge)',
+      'run directory, checkpoint, LayersModel, ONNX or TFLite file (default: the .onnx, else the .edge)',
     )
     .option('--input <file>', 'further inputs (.npy)')
     .addOption(

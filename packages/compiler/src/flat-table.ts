@@ -1,13 +1,23 @@
 import { InvalidInputError } from '@dgconv/core';
 
+/** Entries of lists and characters that may still be read from one file. */
+interface Allowance {
+  left: number;
+}
+
+/** Many times what networks have. Lists of a broken file may lie upon each other, and would be longer together than the file. */
+const mostEntries = 2 ** 24;
+
 /** A table of a flatbuffer, read by slot; every offset is checked against the file before it is followed. */
 export class FlatTable {
   readonly #view: DataView;
   readonly #at: number;
+  readonly #allowance: Allowance;
 
-  private constructor(view: DataView, at: number) {
+  private constructor(view: DataView, at: number, allowance: Allowance) {
     this.#view = view;
     this.#at = at;
+    this.#allowance = allowance;
   }
 
   /**
@@ -16,10 +26,10 @@ export class FlatTable {
    */
   static root(bytes: Uint8Array, identifier: string): FlatTable {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const found = new TextDecoder('latin1').decode(bytes.subarray(4, 8));
+    const found = new TextDecoder('latin1').decode(bytes.subarray(4, 8)).replaceAll(/[^ -~]/g, '?');
     if (bytes.length < 8 || found !== identifier)
       throw new InvalidInputError(`this is no ${identifier} flatbuffer (its identifier is '${found}')`);
-    return new FlatTable(view, view.getUint32(0, true));
+    return new FlatTable(view, view.getUint32(0, true), { left: mostEntries });
   }
 
   /** The integer in a slot; `absent` where the writer left it at its default. */
@@ -34,10 +44,24 @@ export class FlatTable {
     return at === 0 ? absent : this.#view.getInt8(this.#within(at, 1));
   }
 
+  /** The float32 in a slot. */
+  float32(slot: number, absent = 0): number {
+    const at = this.#field(slot);
+    return at === 0 ? absent : this.#view.getFloat32(this.#within(at, 4), true);
+  }
+
+  /** The unsigned integer of 64 bits in a slot; 2^53 and more become inexact. */
+  uint64(slot: number, absent = 0): number {
+    const at = this.#field(slot);
+    return at === 0 ? absent : Number(this.#view.getBigUint64(this.#within(at, 8), true));
+  }
+
   /** The string in a slot; null where there is none. */
   string(slot: number): string | null {
     const bytes = this.bytes(slot);
-    return bytes && new TextDecoder().decode(bytes);
+    if (bytes === null) return null;
+    this.#spend(bytes.length);
+    return new TextDecoder().decode(bytes);
   }
 
   /** The byte vector in a slot; null where there is none. */
@@ -48,16 +72,27 @@ export class FlatTable {
 
   /** The vector of int32 in a slot; empty where there is none. */
   int32s(slot: number): number[] {
-    const vector = this.#vector(slot, 4);
-    if (vector === null) return [];
-    return Array.from({ length: vector.length }, (_, i) => this.#view.getInt32(vector.at + 4 * i, true));
+    return this.#list(slot, 4, (at) => this.#view.getInt32(at, true));
+  }
+
+  /** The vector of int64 in a slot; empty where there is none. */
+  int64s(slot: number): number[] {
+    return this.#list(slot, 8, (at) => Number(this.#view.getBigInt64(at, true)));
+  }
+
+  /** The vector of float32 in a slot; empty where there is none. */
+  float32s(slot: number): number[] {
+    return this.#list(slot, 4, (at) => this.#view.getFloat32(at, true));
+  }
+
+  /** The vector of uint16 in a slot; empty where there is none. */
+  uint16s(slot: number): number[] {
+    return this.#list(slot, 2, (at) => this.#view.getUint16(at, true));
   }
 
   /** The vector of tables in a slot; empty where there is none. */
   tables(slot: number): FlatTable[] {
-    const vector = this.#vector(slot, 4);
-    if (vector === null) return [];
-    return Array.from({ length: vector.length }, (_, i) => this.#follow(vector.at + 4 * i));
+    return this.#list(slot, 4, (at) => this.#follow(at));
   }
 
   /** The table in a slot; null where there is none. */
@@ -66,8 +101,21 @@ export class FlatTable {
     return at === 0 ? null : this.#follow(at);
   }
 
+  #list<Item>(slot: number, size: number, read: (at: number) => Item): Item[] {
+    const vector = this.#vector(slot, size);
+    if (vector === null) return [];
+    this.#spend(vector.length);
+    return Array.from({ length: vector.length }, (_, index) => read(vector.at + index * size));
+  }
+
+  #spend(entries: number): void {
+    this.#allowance.left -= entries;
+    if (this.#allowance.left < 0)
+      throw new InvalidInputError(`the file is broken: its lists have more than ${mostEntries} entries together`);
+  }
+
   #follow(at: number): FlatTable {
-    return new FlatTable(this.#view, at + this.#view.getUint32(this.#within(at, 4), true));
+    return new FlatTable(this.#view, at + this.#view.getUint32(this.#within(at, 4), true), this.#allowance);
   }
 
   #vector(slot: number, size: number): { at: number; length: number } | null {
