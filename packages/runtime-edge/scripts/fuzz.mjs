@@ -1,22 +1,18 @@
-// Builds the fuzzer of `.edge` loading with ASan and UBSan and runs it: node scripts/fuzz.mjs [ROUNDS] [SEED]
-import { mkdirSync, writeFileSync } from 'node:fs';
+// Builds the fuzzer of `.edge` loading with ASan and UBSan and runs it: node scripts/fuzz.mjs [ROUNDS] [SEED] [ISA]
+// Needs the built packages: the corpus are random models and, where tools/conformance is built, the golden suite.
+// ISA (default scalar) is that of the kernels that run; any but scalar takes minutes to compile.
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileUnits, packageFolder, runTool, translationUnits } from './engine-sources.mjs';
 
-const [rounds = '20000', seed = '1'] = process.argv.slice(2);
+const [rounds = '20000', seed = '1', isa = 'scalar'] = process.argv.slice(2);
 const cxx = process.env.CXX ?? 'g++';
-const folder = join(packageFolder, 'build/fuzz');
+const folder = join(packageFolder, 'build/fuzz', isa);
 mkdirSync(folder, { recursive: true });
-const sanitizers = [
-  '-fsanitize=address,undefined',
-  '-fno-sanitize-recover=all',
-  '-g',
-  '-O1',
-  '-pthread',
-  '-DDGC_SCALAR_ONLY',
-];
+const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-pthread'];
+if (isa === 'scalar') sanitizers.push('-DDGC_SCALAR_ONLY');
 const units = translationUnits('x64', ['native/bindings/c_api.cc', 'native/test/fuzz_edge.cc'], sanitizers).filter(
-  ({ object }) => !object.startsWith('kernels_') || object === 'kernels_scalar.o',
+  ({ object }) => isa !== 'scalar' || !object.startsWith('kernels_') || object === 'kernels_scalar.o',
 );
 const objects = await compileUnits(cxx, units, join(folder, 'objects'));
 const program = join(folder, 'fuzz_edge');
@@ -24,9 +20,20 @@ await runTool(cxx, [...objects, '-fsanitize=address,undefined', '-pthread', '-o'
 
 const { encodeEdge } = await import('../build/src/index.js');
 const { RandomModel } = await import('../build/src/testing/random-model.js');
-const files = Array.from({ length: 40 }, (_, index) => {
-  const path = join(folder, `${index}.edge`);
-  writeFileSync(path, encodeEdge(new RandomModel({ seed: index, nodes: 1 + (index % 8), exact: true }).model));
-  return path;
-});
-await runTool(program, [rounds, seed, ...files]);
+const corpus = Array.from({ length: 40 }, (_, index) =>
+  encodeEdge(new RandomModel({ seed: index, nodes: 1 + (index % 8), exact: true }).model),
+);
+const conformance = join(packageFolder, '../../tools/conformance/build/src/golden-suite.js');
+if (existsSync(conformance)) {
+  const { goldenSuite } = await import(conformance);
+  for (const { prepare } of goldenSuite())
+    for (const { target, feeds, expected } of prepare('edge', () => {})) {
+      const outputs = Object.fromEntries(Object.entries(expected).map(([name, { data }]) => [name, data]));
+      const bytes = encodeEdge(target, { testVectors: [{ inputs: feeds, outputs }], tolerance: 1e-4 });
+      if (bytes.length < 20_000) corpus.push(bytes);
+    }
+}
+for (const name of readdirSync(folder)) if (name.endsWith('.edge')) rmSync(join(folder, name));
+for (const [index, bytes] of corpus.entries()) writeFileSync(join(folder, `${index}.edge`), bytes);
+process.env.ASAN_OPTIONS ??= 'allocator_may_return_null=1:max_allocation_size_mb=512:detect_leaks=1';
+await runTool(program, [rounds, seed, isa, folder]);

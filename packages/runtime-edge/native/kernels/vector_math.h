@@ -35,7 +35,10 @@ DGC_INLINE V exponential(V x) {
 // atanh series of s = (m - 1) / (m + 1) after x = m 2^e, sqrt(1/2) <= m < sqrt(2).
 DGC_INLINE V logarithm(V x) {
   const V tiny = splat(1.17549435e-38f);
-  const V scaled = x < tiny ? x * splat(8388608.0f) : x;
+  const V zero = splat(0.0f);
+  // What is not positive is told below; its bits would overflow the integers here.
+  const V positive = x > zero ? x : splat(1.0f);
+  const V scaled = positive < tiny ? positive * splat(8388608.0f) : positive;
   const VI bits = __builtin_bit_cast(VI, scaled);
   const VI shifted = bits - splat_int(0x3f3504f3);
   const VI exponent = shifted >> 23;
@@ -53,7 +56,6 @@ DGC_INLINE V logarithm(V x) {
   V result = f - s * (f - p * q);
   result = multiply_add(e, splat(-2.12194440e-4f), result);
   result = multiply_add(e, splat(0.693359375f), result);
-  const V zero = splat(0.0f);
   const V infinity = splat(__builtin_inff());
   result = x == infinity ? infinity : result;
   result = x == zero ? -infinity : result;
