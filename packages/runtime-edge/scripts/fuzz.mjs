@@ -1,23 +1,13 @@
 // Builds the fuzzer of `.edge` loading with ASan and UBSan and runs it: node scripts/fuzz.mjs [ROUNDS] [SEED] [ISA]
 // Needs the built packages: the corpus are random models and, where tools/conformance is built, the golden suite.
 // ISA (default scalar) is that of the kernels that run; any but scalar takes minutes to compile.
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compileUnits, packageFolder, runTool, translationUnits } from './engine-sources.mjs';
+import { packageFolder, runTool } from './engine-sources.mjs';
+import { buildSanitized } from './sanitized.mjs';
 
 const [rounds = '20000', seed = '1', isa = 'scalar'] = process.argv.slice(2);
-const cxx = process.env.CXX ?? 'g++';
-const folder = join(packageFolder, 'build/fuzz', isa);
-mkdirSync(folder, { recursive: true });
-const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-pthread'];
-if (isa === 'scalar') sanitizers.push('-DDGC_SCALAR_ONLY');
-const units = translationUnits('x64', ['native/bindings/c_api.cc', 'native/test/fuzz_edge.cc'], sanitizers).filter(
-  ({ object }) => isa !== 'scalar' || !object.startsWith('kernels_') || object === 'kernels_scalar.o',
-);
-const objects = await compileUnits(cxx, units, join(folder, 'objects'));
-const program = join(folder, 'fuzz_edge');
-await runTool(cxx, [...objects, '-fsanitize=address,undefined', '-pthread', '-o', program]);
-
+const { program, folder } = await buildSanitized('fuzz_edge', 'address,undefined', isa);
 const { encodeEdge } = await import('../build/src/index.js');
 const { RandomModel } = await import('../build/src/testing/random-model.js');
 const corpus = Array.from({ length: 40 }, (_, index) =>

@@ -115,6 +115,7 @@ export async function bench(models: readonly BenchModel[], options: BenchOptions
       timings = await interleave([...subjects, peakSubject], {
         warmup,
         rounds,
+        settle: threads > 1,
         onRound: (done) => onProgress?.(index * (warmup + rounds) + done, total, model.name),
       });
     } finally {

@@ -11,8 +11,8 @@ export interface InterleaveOptions {
   readonly warmup: number;
   /** Counted rounds; every subject runs once in each. */
   readonly rounds: number;
-  /** Pause before each turn, in milliseconds: thread pools spin for a while after a run and would take a core from the next. */
-  readonly settleMs?: number;
+  /** Begins a turn when the process is idle: thread pools spin after a run (ONNX Runtime's for tens of milliseconds) and would take a core from the next. */
+  readonly settle?: boolean;
   readonly onRound?: (done: number, total: number) => void;
 }
 
@@ -27,6 +27,19 @@ export interface Timing {
 /** Each turn is timed over at least so long and at most so many runs, so that the clock's resolution does not show. */
 const turn = { leastMs: 2, mostRuns: 20 } as const;
 
+const idle = { windowMs: 5, mostShare: 0.2, mostWindows: 100 } as const;
+
+/** Waits until this process, all threads of it, uses next to no processor time, but half a second at most. */
+async function untilIdle(): Promise<void> {
+  for (let window = 0; window < idle.mostWindows; window++) {
+    const before = process.cpuUsage();
+    const start = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, idle.windowMs));
+    const { user, system } = process.cpuUsage(before);
+    if ((user + system) / 1000 < idle.mostShare * (performance.now() - start)) return;
+  }
+}
+
 /**
  * Runs all subjects in turn, round by round, so that a drift of the machine's speed meets all of them alike; every other
  * round goes backwards, so that nobody always runs after the same neighbour. A turn is a few runs in a row, as in use; the
@@ -40,7 +53,7 @@ export async function interleave(subjects: readonly Subject[], options: Interlea
     const order = subjects.map((_, index) => (round % 2 === 0 ? index : subjects.length - 1 - index));
     for (const index of order) {
       const subject = subjects[index]!;
-      if (options.settleMs) await new Promise((resolve) => setTimeout(resolve, options.settleMs));
+      if (options.settle) await untilIdle();
       const start = performance.now();
       await subject.run();
       firsts[index] ??= performance.now() - start;

@@ -1,4 +1,4 @@
-// A few threads that share the items of one job at a time. Between jobs they spin shortly, then sleep.
+// A few threads that share the items of one job at a time. Between jobs they spin for a while, then sleep; who comes late for a job holds nobody up.
 #pragma once
 
 #include <stdint.h>
