@@ -1,4 +1,4 @@
-import { GraphBuilder, InvalidInputError, mapSource, type Model, UsageError } from '@dgconv/core';
+import { GraphBuilder, initialWeights, InvalidInputError, mapSource, type Model, UsageError } from '@dgconv/core';
 import test from 'ava';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -105,6 +105,38 @@ for (const engine of testEngines) {
     session.dispose();
   });
 
+  test(`infinities are values like others on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    const x = feed(1);
+    x[0] = Infinity;
+    x[1] = -Infinity;
+    const { y, mean } = session.run({ x });
+    // relu(-∞) + -∞ and relu(∞) + ∞; the mean over ∞ and finite values is ∞.
+    t.deepEqual([...y!].slice(0, 3), [Infinity, -Infinity, -3]);
+    t.deepEqual([...mean!].slice(0, 2), [Infinity, -Infinity]);
+    session.dispose();
+  });
+
+  test(`asynchronous runs that are under way finish after dispose, in any number, and a synchronous one may come between on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine, threads: 2, maxBatch: 4 });
+    const running = [1, 4, 2, 3].map((batch) => session.runAsync({ x: feed(batch) }));
+    t.deepEqual([...session.run({ x: feed(2) })['y']!], expected(2));
+    running.push(session.runAsync({ x: feed(1) }));
+    session.dispose();
+    const results = await Promise.all(running);
+    results.forEach((outputs, index) => t.deepEqual([...outputs['y']!], expected([1, 4, 2, 3, 1][index]!)));
+  });
+
+  test(`a refused call leaves the session as it was on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine, maxBatch: 2 });
+    t.throws(() => session.run({ x: feed(3) }), { instanceOf: InvalidInputError });
+    await t.throwsAsync(session.runAsync({ x: feed(3) }), { instanceOf: InvalidInputError });
+    await t.throwsAsync(session.runAsync({}), { instanceOf: InvalidInputError, message: "the input 'x' is missing" });
+    await t.throwsAsync(session.runAsync({ x: feed(1) }, { y: new Float32Array(24) }), { message: /24 values.*12/ });
+    t.deepEqual([...session.run({ x: feed(2) })['y']!], expected(2));
+    session.dispose();
+  });
+
   test(`a file is loaded by its path and named in errors on ${engine}`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'edge-'));
     const path = join(folder, 'net.edge');
@@ -158,6 +190,34 @@ for (const engine of testEngines) {
     session.dispose();
   });
 }
+
+test('results do not depend on the number of threads, to the bit', async (t) => {
+  const builder = new GraphBuilder({ name: 'wide' });
+  let value = builder.input('x', [1, 19, 17, 48]);
+  for (const [index, groups] of [12, 1, 48, 6].entries()) {
+    const kernelSize = index === 1 ? 1 : 3;
+    value = builder.relu(`relu${index}`, builder.conv(`conv${index}`, value, { channelsOut: 48, kernelSize, groups }));
+  }
+  const mean = builder.globalAveragePool('mean', value);
+  const graph = builder.build([
+    { name: 'y', value },
+    { name: 'classes', value: builder.softmax('softmax', builder.dense('dense', mean, 100)) },
+  ]);
+  const wide = encodeEdge({ graph, weights: mapSource(initialWeights(graph, 3)) });
+  const x = Float32Array.from({ length: 3 * 19 * 17 * 48 }, (_, index) => Math.sin(index));
+  for (const engine of testEngines) {
+    const results = [];
+    for (const threads of [1, 2, 3, 8]) {
+      const session = await EdgeSession.load(wide, { engine, threads, maxBatch: 3 });
+      for (let repeat = 0; repeat < 3; repeat++) results.push(session.run({ x }));
+      session.dispose();
+    }
+    for (const { y, classes } of results) {
+      t.deepEqual(Buffer.from(y!.buffer), Buffer.from(results[0]!['y']!.buffer));
+      t.deepEqual(Buffer.from(classes!.buffer), Buffer.from(results[0]!['classes']!.buffer));
+    }
+  }
+});
 
 test('an unknown engine and an unknown instruction set are refused', async (t) => {
   await t.throwsAsync(EdgeSession.load(bytes, { engine: 'gpu' as 'auto' }), { instanceOf: UsageError });

@@ -202,6 +202,14 @@ const resizes = (): GoldenCase[] =>
     ),
   );
 
+const roundings = (): GoldenCase[] =>
+  (['round-prefer-floor', 'round-prefer-ceil', 'ceil'] as const).map((rounding) =>
+    singleOpCase(`resize, nearest, ${rounding}, 4×3 to 6×2`, 'resize', [image(4, 3, 5)], true, () => ({
+      attrs: { size: [6, 2], mode: 'nearest', coordinates: 'half-pixel', rounding, scales: null },
+      weights: {},
+    })),
+  );
+
 const shapeOps = (): GoldenCase[] => [
   singleOpCase('softmax over channels', 'softmax', [[1, 10]], false, () => ({ attrs: { axis: 1 }, weights: {} })),
   singleOpCase('softmax over rows', 'softmax', [image(5, 3, 4)], false, () => ({ attrs: { axis: 1 }, weights: {} })),
@@ -290,5 +298,6 @@ export const otherCases = (): GoldenCase[] => [
   ...denseLayers(),
   ...transposedConvs(),
   ...resizes(),
+  ...roundings(),
   ...shapeOps(),
 ];
