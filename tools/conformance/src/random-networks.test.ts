@@ -1,6 +1,6 @@
 import { compile, emitters } from '@dgconv/compiler';
 import { interpret } from '@dgconv/core';
-import { randomFeeds, randomModel } from '@dgconv/core/testing';
+import { randomFeeds, randomModel, structuralParts } from '@dgconv/core/testing';
 import { runNhwc, runtimes } from '@dgconv/runtimes';
 import test from 'ava';
 
@@ -22,7 +22,9 @@ for (const { runtime, missing } of cases) {
     const format = runtime.formats[0]!;
     let compared = 0;
     for (let seed = 0; seed < count; seed += 1) {
-      const model = randomModel(seed, { size: 6 + (seed % 20) });
+      // Every second one with splits, shuffles, padded channels, transposes and reshapes.
+      const ops = seed % 2 === 0 ? {} : { ops: structuralParts };
+      const model = randomModel(seed, { size: 6 + (seed % 20), ...ops });
       const feeds = randomFeeds(model.graph, seed);
       const expected = interpret(model, feeds);
       const bytes = emitters[format](compile(model, { formats: [format] }).targets[format]!);

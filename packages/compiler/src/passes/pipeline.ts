@@ -8,10 +8,12 @@ import {
   verifyGraph,
 } from '@dgconv/core';
 import { assignChannelOrders } from './assign-channel-orders.js';
+import { cancelTransposes } from './cancel-transposes.js';
 import { chooseForms } from './choose-forms.js';
 import { foldAffineForward } from './fold-affine-forward.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
 import { fuseAffineBefore } from './fuse-affine-before.js';
+import { foldConstants } from './fold-constants.js';
 import { formCosts, type Target } from './form-costs.js';
 import { fuse } from './fuse.js';
 import type { AnyOrderOf } from './group-orders.js';
@@ -32,8 +34,12 @@ export const sharedPasses: readonly Pass[] = [
   hardenGates,
   // Before any folding, so that a dropout between a convolution and its batch norm does not hide one from the other.
   removeIdentities,
+  // Before whatever looks for constants next to a layer.
+  foldConstants,
   // While masked kernels are dense: the scale moves with the connected pairs when they are compacted.
   foldBatchNorm,
+  // Once batch norms are gone, which hold axes in their places; before recognition, which looks at channels.
+  cancelTransposes,
   // Where masks become groups.
   recogniseGroups,
   // Once masks are gone; what is left before a convolution could not go into the layer before.
