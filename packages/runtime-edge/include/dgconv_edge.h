@@ -75,7 +75,8 @@ DGC_API int32_t dgc_session_step_times(const dgc_session* session, uint64_t* nan
 /* 1: measure the steps of the runs that follow. */
 DGC_API void dgc_session_profile(dgc_session* session, int32_t on);
 
-/* Runs the file's own test vectors; the largest |difference| and how many values were compared, DGC_UNSUPPORTED without any. */
+/* Runs the file's own test vectors; the largest |difference| (infinite beside a wrong NaN) and how many values
+   were compared, DGC_UNSUPPORTED without any. */
 DGC_API dgc_status dgc_selftest_file(const char* path, const dgc_options* options, double* max_error,
                                      uint64_t* compared, char* message, size_t message_bytes);
 

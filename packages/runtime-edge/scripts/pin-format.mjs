@@ -112,7 +112,7 @@ const weights = {
   shape: (key) => owners.get(key).source.shape(owners.get(key).name),
   read: (key) => owners.get(key).source.read(owners.get(key).name),
 };
-const bytes = encodeEdge({ graph, weights }, { testVectors: [{ inputs, outputs }], tolerance: 1e-5 });
+const bytes = encodeEdge({ graph, weights }, { testVectors: [{ inputs, outputs }], tolerance: { ofLargest: 1e-5 } });
 mkdirSync(join(packageFolder, 'test-data'), { recursive: true });
 writeFileSync(path, bytes);
 console.log(`${path}: ${parts.length} parts, ${users.size} choices, ${bytes.length} bytes`);

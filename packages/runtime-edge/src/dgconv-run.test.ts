@@ -1,4 +1,4 @@
-import { interpret } from '@dgconv/core';
+import { GraphBuilder, interpret, mapSource } from '@dgconv/core';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32c } from './crc32c.js';
-import { encodeEdge } from './edge-encode.js';
+import { encodeEdge, type EncodeEdgeOptions } from './edge-encode.js';
 import { RandomModel } from './testing/random-model.js';
 
 const built = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -88,15 +88,21 @@ for (const { name, command, isThere } of programs) {
     const outputs = Object.fromEntries(
       Object.entries(interpret(random.model, inputs)).map(([key, values]) => [key, Float32Array.from(values)]),
     );
-    const good = encodeEdge(random.model, { testVectors: [{ inputs, outputs }], tolerance: 0 });
+    const good = encodeEdge(random.model, { testVectors: [{ inputs, outputs }], tolerance: {} });
     outputs['last']![0]! += 1;
-    const bad = encodeEdge(random.model, { testVectors: [{ inputs, outputs }], tolerance: 0 });
+    const bad = encodeEdge(random.model, { testVectors: [{ inputs, outputs }], tolerance: {} });
     await writeFile(join(folder, 'a.edge'), good);
     await writeFile(join(folder, 'b.edge'), bad);
     t.is(run('selftest', join(folder, 'a.edge')).status, 0);
     const failed = run('selftest', join(folder, 'b.edge'));
     t.is(failed.status, 1);
-    t.regex(failed.stderr, /output 'last' differs by 1 /);
+    const [right, wrong] = [outputs['last']![0]! - 1, outputs['last']![0]!];
+    t.true(
+      failed.stderr.includes(
+        `test vector 0: value 0 of output 'last' is ${right}, expected ${wrong} (allowed difference: 0)`,
+      ),
+      failed.stderr,
+    );
 
     await writeFile(join(folder, 'cases.txt'), 'a.edge\tthe right one\nb.edge\tthe wrong one\n');
     t.is(run('conformance', folder).status, 1);
@@ -111,6 +117,33 @@ for (const { name, command, isThere } of programs) {
     t.regex(tap, /^TAP version 13\n1\.\.2\nok 1 - the right one\nnot ok 2 - the wrong one\n# /);
     await writeFile(join(folder, 'cases.txt'), 'a.edge\tthe right one\n');
     t.is(run('conformance', folder).status, 0);
+  });
+
+  board(`a self-test takes NaN for NaN and each value by its own tolerance on ${name}`, async (t) => {
+    const path = join(await mkdtemp(join(tmpdir(), 'dgconv-run-')), 'net.edge');
+    const builder = new GraphBuilder({ name: 'sqrt' });
+    const x = builder.input('x', [1, 4]);
+    const graph = builder.build([{ name: 'y', value: builder.activation('y', x, { function: 'sqrt' }) }]);
+    const inputs = { x: Float32Array.of(-1, Infinity, 1e6, 4) };
+    const selftest = async (y: readonly number[], tolerance: NonNullable<EncodeEdgeOptions['tolerance']>) => {
+      const testVectors = [{ inputs, outputs: { y: Float32Array.from(y) } }];
+      await writeFile(path, encodeEdge({ graph, weights: mapSource(new Map()) }, { testVectors, tolerance }));
+      const { status, stdout } = run('selftest', path, '--json');
+      return { status, ...(JSON.parse(stdout) as { maxAbsError: number | null; compared: number; reason: string }) };
+    };
+    t.like(await selftest([NaN, Infinity, 1000, 2], {}), { status: 0, maxAbsError: 0, compared: 4, reason: '' });
+    t.like(await selftest([NaN, Infinity, 1001, 2], { relative: 0.01 }), { status: 0, maxAbsError: 1 });
+    t.like(await selftest([NaN, Infinity, 1000, 3], { ofLargest: 0.001 }), { status: 0, maxAbsError: 1 });
+    t.like(await selftest([NaN, Infinity, 1000, 3], { relative: 0.01, absolute: 0.5 }), {
+      status: 1,
+      reason: "test vector 0: value 3 of output 'y' is 2, expected 3 (allowed difference: 0.53)",
+    });
+    t.like(await selftest([NaN, 5, 1000, 2], { ofLargest: 1 }), {
+      status: 1,
+      maxAbsError: null,
+      reason: "test vector 0: value 1 of output 'y' is inf, expected 5 (allowed difference: 1e+03)",
+    });
+    t.like(await selftest([1, Infinity, 1000, 2], { ofLargest: 1 }), { status: 1, maxAbsError: null });
   });
 
   board(`dgconv-run times and describes a file on ${name}`, async (t) => {

@@ -23,8 +23,11 @@ export interface TestVector {
 /** Optional contents of a `.edge` file. */
 export interface EncodeEdgeOptions {
   readonly testVectors?: readonly TestVector[];
-  /** Largest error that a self-test allows, relative to the largest magnitude of an output; default 1e-4. */
-  readonly tolerance?: number;
+  /**
+   * What a self-test allows a value to differ by: `ofLargest` · the largest magnitude of its output + `relative` · its own
+   * magnitude + `absolute`; each 0 unless it is given. Default: 1e-4 of the largest.
+   */
+  readonly tolerance?: { readonly ofLargest?: number; readonly relative?: number; readonly absolute?: number };
 }
 
 interface TensorEntry {
@@ -237,7 +240,7 @@ function metadataJson({ metadata, nodes }: Model['graph']): string {
 function testVectorFloats(
   { inputs, outputs }: Model['graph'],
   shapes: ReadonlyMap<string, Shape>,
-  { testVectors = [], tolerance = 1e-4 }: EncodeEdgeOptions,
+  { testVectors = [], tolerance = { ofLargest: 1e-4 } }: EncodeEdgeOptions,
 ): Uint8Array | null {
   if (testVectors.length === 0) return null;
   const parts = testVectors.flatMap((vector) => [
@@ -250,7 +253,9 @@ function testVectorFloats(
   ]);
   const view = new DataView(new ArrayBuffer(16 + 4 * parts.reduce((sum, { size }) => sum + size, 0)));
   view.setUint32(0, testVectors.length, true);
-  view.setFloat32(4, tolerance, true);
+  view.setFloat32(4, tolerance.ofLargest ?? 0, true);
+  view.setFloat32(8, tolerance.relative ?? 0, true);
+  view.setFloat32(12, tolerance.absolute ?? 0, true);
   let at = 16;
   for (const { name, values, size } of parts) {
     if (values?.length !== size)

@@ -1,6 +1,7 @@
 // dgconv-run: a static program that runs, times and checks .edge files on a board.
 // Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 an input was rejected.
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,7 +322,9 @@ int selftest(const Options& options) {
   const dgc_status status = dgc_selftest_file(options.target, &settings, &error, &compared, message, sizeof(message));
   const bool ok = status == DGC_OK;
   if (options.json) {
-    printf("{\"ok\":%s,\"maxAbsError\":%g,\"compared\":%llu,\"reason\":", ok ? "true" : "false", error, static_cast<unsigned long long>(compared));
+    printf("{\"ok\":%s,\"maxAbsError\":", ok ? "true" : "false");
+    printf(isfinite(error) ? "%g" : "null", error);
+    printf(",\"compared\":%llu,\"reason\":", static_cast<unsigned long long>(compared));
     print_string(stdout, message);
     printf("}\n");
   } else if (ok) {

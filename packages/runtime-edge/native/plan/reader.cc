@@ -248,9 +248,9 @@ class Reader {
     const uint32_t count = u32_at(at);
     if ((section.bytes - 16) % 4 != 0 || (floats == 0 ? count != 0 : (section.bytes - 16) / 4 / floats != count || (section.bytes - 16) / 4 % floats != 0))
       return invalid("the section 'test-vectors' has %llu bytes, which %u vectors of %llu values do not fill", static_cast<unsigned long long>(section.bytes), count, static_cast<unsigned long long>(floats));
-    const float tolerance = f32_at(at + 4);
-    if (!(tolerance >= 0)) return invalid("the tolerance of the test vectors is not a number from 0 on");
-    file_.vectors = {count, tolerance, reinterpret_cast<const float*>(at + 16)};
+    const float tolerance = f32_at(at + 4), relative = f32_at(at + 8), absolute = f32_at(at + 12);
+    if (!(tolerance >= 0 && relative >= 0 && absolute >= 0)) return invalid("a tolerance of the test vectors is not a number from 0 on");
+    file_.vectors = {count, tolerance, relative, absolute, reinterpret_cast<const float*>(at + 16)};
     return true;
   }
 

@@ -52,7 +52,10 @@ struct Border {
 
 struct TestVectors {
   uint32_t count = 0;
-  float tolerance = 0;  // relative to the largest magnitude of an output
+  // A value may differ by tolerance · the largest magnitude of its output + relative · its own + absolute.
+  float tolerance = 0;
+  float relative = 0;
+  float absolute = 0;
   const float* values = nullptr;  // for each vector all inputs, then all outputs
 };
 

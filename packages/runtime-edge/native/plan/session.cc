@@ -1,7 +1,6 @@
 #include "session.h"
 
 #include <initializer_list>
-#include <math.h>
 #include <new>
 
 #include "execute.h"
@@ -84,61 +83,6 @@ bool Session::run(int32_t batch, const float* const* inputs, float* const* outpu
   const ExecuteContext context = {&plan, pool_, static_cast<char*>(arena_.data()), static_cast<char*>(scratch_.data()), scratch_stride_, inputs, outputs, batch};
   execute(context, profile ? step_nanoseconds.data() : nullptr);
   return true;
-}
-
-bool selftest(const void* bytes, size_t size, const SessionOptions& options, double& max_error, uint64_t& compared, Status& status) {
-  AlignedBuffer aligned;
-  if (!aligned.allocate(size)) return status.fail(DGC_OUT_OF_MEMORY, "no memory for %zu bytes of file", size);
-  memcpy(aligned.data(), bytes, size);
-  File file;
-  if (!read_file(aligned.data(), size, file, status)) return false;
-  if (file.vectors.count == 0) return status.fail(DGC_UNSUPPORTED, "the file holds no test vectors");
-  Session* session = Session::load(aligned.data(), size, options, status);
-  if (session == nullptr) return false;
-  max_error = 0;
-  compared = 0;
-  const float* at = file.vectors.values;
-  bool good = true;
-  for (uint32_t v = 0; good && v < file.vectors.count; ++v) {
-    Array<const float*> inputs;
-    Array<float*> outputs;
-    uint64_t floats = 0;
-    for (const TensorInfo& info : session->plan.inputs) {
-      inputs.push(at);
-      at += info.shape.elements();
-    }
-    for (const TensorInfo& info : session->plan.outputs) floats += uint64_t(info.shape.elements());
-    AlignedBuffer results;
-    if (!results.allocate(size_t(floats * sizeof(float)))) {
-      good = status.fail(DGC_OUT_OF_MEMORY, "no memory for the outputs");
-      break;
-    }
-    float* to = static_cast<float*>(results.data());
-    for (const TensorInfo& info : session->plan.outputs) {
-      outputs.push(to);
-      to += info.shape.elements();
-    }
-    good = session->run(1, inputs.data(), outputs.data(), status);
-    const float* got = static_cast<const float*>(results.data());
-    for (const TensorInfo& info : session->plan.outputs) {
-      double largest = 0, error = 0;
-      for (int64_t i = 0; i < info.shape.elements(); ++i) {
-        const bool same = got[i] == at[i] || (got[i] != got[i] && at[i] != at[i]);  // infinities and NaN too
-        const double difference = same ? 0 : fabs(double(got[i]) - double(at[i]));
-        if (at[i] - at[i] == 0) largest = fmax(largest, fabs(double(at[i])));
-        if (!(difference <= error)) error = difference;
-      }
-      if (good && !(error <= file.vectors.tolerance * largest))
-        good = status.fail(DGC_INVALID_FILE, "test vector %u: output '%s' differs by %g from what the file says, allowed is %g of %g", v, info.name, error, double(file.vectors.tolerance), largest);
-      max_error = fmax(max_error, error);
-      compared += uint64_t(info.shape.elements());
-      got += info.shape.elements();
-      at += info.shape.elements();
-    }
-  }
-  session->~Session();
-  free(session);
-  return good;
 }
 
 }  // namespace dgc::edge
