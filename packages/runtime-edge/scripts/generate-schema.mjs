@@ -1,7 +1,8 @@
-// Writes src/edge-schema.ts from native/edge_schema.inc: run it after every change there (edge-schema.test.ts checks that it was).
+// Writes src/edge-schema.ts and the tables of docs/edge-format.md from native/edge_schema.inc: run it after every change there (edge-schema.test.ts checks that it was).
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
+import { readFormatDoc, schemaDoc } from './schema-doc.mjs';
 import { readSchema } from './schema.mjs';
 
 const { limits, enums, structs, ops } = readSchema();
@@ -19,3 +20,6 @@ const text = [
 ].join('\n');
 const path = fileURLToPath(new URL('../src/edge-schema.ts', import.meta.url));
 writeFileSync(path, await format(text, { ...(await resolveConfig(path)), parser: 'typescript' }));
+
+const document = readFormatDoc();
+writeFileSync(document.path, `${document.before}\n\n${schemaDoc(readSchema())}\n\n${document.after}`);

@@ -8,9 +8,11 @@ interface Schema {
   readonly ops: Readonly<Record<string, { readonly code: number }>>;
 }
 
+const script = <T>(name: string): Promise<T> =>
+  import(new URL(`../../scripts/${name}`, import.meta.url).href) as Promise<T>;
+
 const readSchema = async (): Promise<Schema> => {
-  const script = new URL('../../scripts/schema.mjs', import.meta.url).href;
-  return ((await import(script)) as { readSchema(): Schema }).readSchema();
+  return (await script<{ readSchema(): Schema }>('schema.mjs')).readSchema();
 };
 
 test('edge-schema.ts says what edge_schema.inc says', async (t) => {
@@ -24,4 +26,12 @@ test('edge-schema.ts says what edge_schema.inc says', async (t) => {
 test('no two ops have the same code', async (t) => {
   const codes = Object.values((await readSchema()).ops).map(({ code }) => code);
   t.is(new Set(codes).size, codes.length);
+});
+
+test("the format's description has the schema's tables", async (t) => {
+  const { schemaDoc, readFormatDoc } = await script<{
+    schemaDoc(schema: Schema): string;
+    readFormatDoc(): { tables: string };
+  }>('schema-doc.mjs');
+  t.is(readFormatDoc().tables, schemaDoc(await readSchema()));
 });
