@@ -11,12 +11,14 @@ import {
   type Model,
   readModel,
   readSafetensors,
+  storedNames,
   UnsupportedError,
   verifyGraph,
   type WeightSource,
   zooGraph,
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
+import { withoutPrefix } from './checkpoint-names.js';
 import { importLayersModel } from './layers-model.js';
 import { type FoundMask, masksFromZeros } from './masks-from-zeros.js';
 import { importOnnx } from './onnx.js';
@@ -25,6 +27,9 @@ import { modelFileOf } from './run-directory.js';
 import { isSafetensorsPath, openSafetensorsCheckpoint } from './safetensors-checkpoint.js';
 import { importTflite } from './tflite.js';
 import { openTorchCheckpoint } from './torch.js';
+
+/** What people name PyTorch's checkpoints; the contents say whether a file is one. */
+const torchSuffix = /\.(?:pth|pt|ckpt|bin|th|pkl|tar)$/;
 
 /** What a caller knows beyond the file. */
 export interface ImportOptions {
@@ -82,7 +87,7 @@ function fileWithin(directory: string): string {
 }
 
 function readAny(file: string, source: ByteSource, options: ImportOptions): Model {
-  if (/\.(?:pth|pt)$/.test(file)) return bindCheckpoint(file, openTorchCheckpoint(source), options);
+  if (torchSuffix.test(file)) return bindCheckpoint(file, openTorchCheckpoint(source), options);
   if (isSafetensorsPath(file)) {
     const carriesGraph = file.endsWith('.safetensors') && options.architecture === undefined;
     if (carriesGraph && 'dgconv.graph' in readSafetensors(source).metadata) return readModel(source);
@@ -94,7 +99,7 @@ function readAny(file: string, source: ByteSource, options: ImportOptions): Mode
     return naming(file, () => importTflite(source.read(0, source.size), sizeOf(options)));
   }
   throw new InvalidInputError(
-    `${file} is of no known kind: run directories, model.json, .onnx, .tflite, .pth, .pt, .safetensors and .safetensors.index.json are`,
+    `${file} is of no known kind: run directories, model.json, .onnx, .tflite, .pth, .pt, .ckpt, .pth.tar, .safetensors and .safetensors.index.json are`,
   );
 }
 
@@ -135,7 +140,7 @@ function bindCheckpoint(file: string, checkpoint: WeightSource, options: ImportO
       ? zooGraph(architecture.name, zooOptions)
       : graphFromArchConfig(architecture.config, zooOptions);
   try {
-    return bind(graph, checkpoint);
+    return bind(graph, withoutPrefix(checkpoint, storedNames(graph)));
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
     throw new InvalidInputError(`${file} does not fit ${graph.metadata.name}: ${error.message}`, { cause: error });

@@ -24,7 +24,7 @@ export class PickleObject {
   readonly isPickleObject = true;
 }
 
-/** A global that the caller allows; `call` gives what it makes of its arguments (absent: it cannot be called). */
+/** A global by its name; `call` gives what it makes of its arguments (absent: it may be referred to, but not called). */
 export class PickleGlobal {
   constructor(
     readonly name: string,
@@ -32,10 +32,21 @@ export class PickleGlobal {
   ) {}
 }
 
+/** An object of a class that we do not have: its name and the state that it was saved with, nothing of its code. */
+export class PickleInstance extends PickleObject {
+  state: PickleValue = null;
+
+  constructor(readonly className: string) {
+    super();
+  }
+}
+
 /** What a pickle may reach outside itself. */
 export interface PickleScope {
-  /** The global `module.name`, or undefined if it is not allowed. */
+  /** What the global `module.name` makes of its arguments, or undefined if it may not be called. */
   global(module: string, name: string): PickleGlobal | undefined;
+  /** Whether an object of a class that `global` does not know may stay, judged by its state when the pickle is read. */
+  acceptsInstance(instance: PickleInstance): boolean;
   /** The object of a persistent id. */
   persistent(id: PickleValue): PickleValue;
 }
@@ -63,6 +74,7 @@ export function readPickle(cursor: ByteCursor, scope: PickleScope): PickleValue 
 class Unpickler {
   readonly #stack: (PickleValue | typeof mark)[] = [];
   readonly #memo = new Map<number, PickleValue>();
+  readonly #instances: PickleInstance[] = [];
   readonly #start: number;
 
   constructor(
@@ -77,7 +89,7 @@ class Unpickler {
       const at = this.cursor.position;
       if (at - this.#start > longestPickle) this.#fail(`is longer than ${longestPickle} bytes`);
       const opcode = this.cursor.take(1)[0]!;
-      if (opcode === 0x2e) return this.#pop();
+      if (opcode === 0x2e) return this.#finish();
       const step = opcodes.get(opcode);
       if (step === undefined) {
         this.#fail(
@@ -86,6 +98,12 @@ class Unpickler {
       }
       step(this.#machine);
     }
+  }
+
+  #finish(): PickleValue {
+    const refused = this.#instances.find((instance) => !this.scope.acceptsInstance(instance));
+    if (refused !== undefined) this.#refuse(refused.className);
+    return this.#pop();
   }
 
   readonly #machine: Machine = {
@@ -125,15 +143,14 @@ class Unpickler {
       }
       return String.fromCharCode(...bytes);
     },
-    global: (module, name) => {
-      const global = this.scope.global(module, name);
-      if (global === undefined) {
-        this.#fail(
-          `asks for the global ${printable(module)}.${printable(name)}; only tensors and plain containers are allowed, so save model.state_dict()`,
-        );
-      }
-      return global;
+    global: (module, name) =>
+      this.scope.global(module, name) ?? new PickleGlobal(`${printable(module)}.${printable(name)}`),
+    instance: (className) => {
+      const instance = new PickleInstance(className);
+      this.#instances.push(instance);
+      return instance;
     },
+    refuse: (globalName) => this.#refuse(globalName),
     persistent: (id) => this.scope.persistent(id),
     fail: (problem) => this.#fail(problem),
   };
@@ -142,6 +159,12 @@ class Unpickler {
     const value = this.#stack.pop();
     if (value === undefined || value === mark) this.#fail('uses a value that is not on its stack');
     return value;
+  }
+
+  #refuse(globalName: string): never {
+    this.#fail(
+      `asks for the global ${globalName}; only tensors and plain containers are allowed, so save model.state_dict()`,
+    );
   }
 
   #fail(problem: string): never {
@@ -167,6 +190,9 @@ interface Machine {
   take(count: number): Uint8Array;
   line(): string;
   global(module: string, name: string): PickleGlobal;
+  /** An object of a class that is not known; the scope judges it at the end. */
+  instance(className: string): PickleInstance;
+  refuse(globalName: string): never;
   persistent(id: PickleValue): PickleValue;
   fail(problem: string): never;
 }
@@ -214,6 +240,7 @@ function quoted(machine: Machine, text: string): string {
 
 function setItems(machine: Machine, items: readonly PickleValue[]): void {
   const target = machine.top();
+  if (target instanceof PickleInstance) return;
   if (!(target instanceof Map)) machine.fail('sets an item of something that is no dictionary');
   if (items.length % 2 !== 0) machine.fail('sets a dictionary key without a value');
   for (let index = 0; index < items.length; index += 2) target.set(items[index]!, items[index + 1]!);
@@ -221,6 +248,7 @@ function setItems(machine: Machine, items: readonly PickleValue[]): void {
 
 function append(machine: Machine, items: readonly PickleValue[]): void {
   const target = machine.top();
+  if (target instanceof PickleInstance) return;
   if (!Array.isArray(target)) machine.fail('appends to something that is no list');
   for (const item of items) target.push(item);
 }
@@ -239,9 +267,28 @@ function call(machine: Machine): void {
   const parameters = machine.pop();
   const callee = machine.pop();
   if (!(callee instanceof PickleGlobal)) return machine.fail('calls something that is no global');
-  if (callee.call === undefined) return machine.fail(`calls ${callee.name}, which cannot be called`);
+  if (callee.call === undefined) return machine.refuse(callee.name);
   if (!(parameters instanceof PickleTuple)) return machine.fail(`calls ${callee.name} with something that is no tuple`);
   machine.push(callee.call(parameters.items));
+}
+
+/** An object of a class, made without calling anything: of an unknown class, only its name and state are kept. */
+function makeInstance(machine: Machine): void {
+  const parameters = machine.pop();
+  const callee = machine.pop();
+  if (!(callee instanceof PickleGlobal)) return machine.fail('makes an instance of something that is no global');
+  if (!(parameters instanceof PickleTuple)) return machine.fail(`makes a ${callee.name} of something that is no tuple`);
+  machine.push(callee.call === undefined ? machine.instance(callee.name) : callee.call(parameters.items));
+}
+
+function setState(machine: Machine): void {
+  const state = machine.pop();
+  const target = machine.top();
+  if (target instanceof PickleInstance) target.state = state;
+  // torch's state_dict carries a `_metadata` attribute, which says nothing about the tensors.
+  else if (!(target instanceof Map || target instanceof PickleObject)) {
+    machine.fail('sets the state of something that is no dictionary');
+  }
 }
 
 function text(machine: Machine): string {
@@ -320,10 +367,10 @@ const opcodes = new Map<number, (machine: Machine) => void>(
     P: (m) => m.push(m.persistent(m.line())),
     Q: (m) => m.push(m.persistent(m.pop())),
     R: call,
-    b: (m) => {
-      m.pop();
-      // torch's state_dict carries a `_metadata` attribute, which says nothing about the tensors.
-      if (!(m.top() instanceof Map)) m.fail('sets the state of something that is no dictionary');
-    },
+    '\x81': makeInstance,
+    b: setState,
+    '\x8f': (m) => m.push([]),
+    '\x90': (m) => append(m, m.popToMark()),
+    '\x91': (m) => m.push(m.popToMark()),
   } satisfies Record<string, (machine: Machine) => void>).map(([key, step]) => [key.charCodeAt(0), step]),
 );

@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { InvalidInputError, readSafetensors, type WeightSource } from '@dgconv/core';
 import { openByteSource, readTextFile } from '@dgconv/core/node';
+import { withPlainNames } from './checkpoint-names.js';
 
 /** Part of the name of a file that says in which shard each tensor is. */
 const indexSuffix = '.index.json';
@@ -11,11 +12,11 @@ export function isSafetensorsPath(path: string): boolean {
 }
 
 /**
- * Weights of a `.safetensors` file, or of the shards that a `.safetensors.index.json` names.
+ * Weights of a `.safetensors` file, or of the shards that a `.safetensors.index.json` names, under the names of {@link withPlainNames}.
  * @throws {InvalidInputError} if a file is missing or broken, a shard lies outside the index's folder or lacks a tensor.
  */
 export function openSafetensorsCheckpoint(path: string): WeightSource {
-  if (!path.endsWith(indexSuffix)) return readSafetensors(openByteSource(path)).weights;
+  if (!path.endsWith(indexSuffix)) return withPlainNames(readSafetensors(openByteSource(path)).weights);
   const shardOf = new Map(Object.entries(weightMap(path)));
   const shards = new Map<string, WeightSource>();
   for (const file of new Set(shardOf.values())) {
@@ -37,11 +38,11 @@ export function openSafetensorsCheckpoint(path: string): WeightSource {
     if (file === undefined) throw new InvalidInputError(`${path} has no tensor '${name}'`);
     return shards.get(file)!;
   };
-  return {
+  return withPlainNames({
     names: [...shardOf.keys()],
     shape: (name) => find(name).shape(name),
     read: (name) => find(name).read(name),
-  };
+  });
 }
 
 function weightMap(path: string): Readonly<Record<string, string>> {

@@ -1,5 +1,7 @@
 import { bytesPerValue, InvalidInputError, type Shape, toFloat32, type ValueFormat } from '@dgconv/core';
 import { PickleGlobal, PickleObject, type PickleScope, PickleTuple, type PickleValue } from './pickle.js';
+import { inertGlobals } from './pickle-inert.js';
+import { isTorchModule } from './torch-module.js';
 
 /** A storage as the pickle describes it: the bytes that tensors share. */
 export class TorchStorage extends PickleObject {
@@ -49,7 +51,7 @@ class StorageType extends PickleGlobal {
 }
 
 /**
- * The globals that a pickle of tensors and plain containers needs; everything else is refused.
+ * The globals that a pickle of tensors, plain containers and modules needs; a call of anything else is refused.
  * @param fileName - for messages.
  */
 export function torchScope(fileName: string): PickleScope {
@@ -78,16 +80,31 @@ export function torchScope(fileName: string): PickleScope {
       }),
       new PickleGlobal('torch._utils._rebuild_tensor', (parameters) => rebuildTensor(fileName, parameters)),
       new PickleGlobal('torch._utils._rebuild_tensor_v2', (parameters) => rebuildTensor(fileName, parameters)),
-      new PickleGlobal('torch._utils._rebuild_parameter', (parameters) => {
-        const [tensor] = parameters;
-        return tensor instanceof TorchTensor ? tensor : fail('a parameter is made of something that is no tensor');
-      }),
+      ...['torch._utils._rebuild_parameter', 'torch._utils._rebuild_parameter_with_state'].map(
+        (name) =>
+          new PickleGlobal(name, (parameters) => {
+            const [tensor] = parameters;
+            return tensor instanceof TorchTensor ? tensor : fail('a parameter is made of something that is no tensor');
+          }),
+      ),
+      // A tensor with attributes: the function that makes it, its type, the function's arguments, the attributes.
+      new PickleGlobal('torch._tensor._rebuild_from_type_v2', ([make, , parameters]) =>
+        make instanceof PickleGlobal && make.call !== undefined && parameters instanceof PickleTuple
+          ? make.call(parameters.items)
+          : fail('a tensor with attributes is made of something that is no tensor'),
+      ),
+      ...inertGlobals,
       ...Object.entries(storageFormats).map(([name, format]) => new StorageType(`torch.${name}`, format)),
     ].map((global) => [global.name, global]),
   );
   return {
     global: (module, name) => globals.get(`${module}.${name}`),
+    acceptsInstance: isTorchModule,
     persistent: (id) => {
+      // Files before PyTorch 1.6 put ('module', class, its source file, its source) where a module's class is named.
+      if (id instanceof PickleTuple && id.items[0] === 'module' && id.items[1] instanceof PickleGlobal) {
+        return id.items[1];
+      }
       // ('storage', type, key, location, count) and in legacy files a view of another storage, or null.
       if (!(id instanceof PickleTuple) || id.items[0] !== 'storage')
         return fail('a persistent id of the pickle is no storage');

@@ -1,22 +1,24 @@
 import { type ByteSource, bytesPerValue, InvalidInputError, type WeightSource } from '@dgconv/core';
+import { withPlainNames } from './checkpoint-names.js';
 import { type ByteCursor, PickleTuple, type PickleValue, readPickle } from './pickle.js';
+import { moduleState } from './torch-module.js';
 import { tensorValues, torchScope, TorchStorage, TorchTensor } from './torch-tensor.js';
 import { readZip, type ZipEntry } from './zip.js';
 
 /** `0x1950a86a20f9469cfc6c`, the first object of a checkpoint in the format before PyTorch 1.6. */
 const legacyMagic = 0x1950a86a20f9469cfc6cn;
 const legacyProtocol = 1001;
-/** Where training scripts put the state_dict within a checkpoint, the likeliest first. */
+/** Where training scripts put the state_dict, or the module itself, within a checkpoint, the likeliest first. */
 const nestedKeys = ['state_dict', 'model_state_dict', 'model', 'net', 'module', 'state_dict_ema', 'ema'];
-const dataParallelPrefix = 'module.';
 
 /** Reads `length` bytes from `offset` of the storage. */
 type StorageReader = (storage: TorchStorage, offset: number, length: number) => Uint8Array;
 
 /**
- * Opens a PyTorch checkpoint (`.pth`, `.pt`; zip or the older format) as weights under the names of its state_dict, without the
- * `module.` that `DataParallel` puts before them. Tensors are read when asked for; numbers of other formats become float32.
- * @throws {InvalidInputError} if the file is broken, holds more than tensors and plain containers, or no state_dict.
+ * Opens a PyTorch checkpoint (`.pth`, `.pt`; zip or the older format) as weights under the names of its state_dict, without what
+ * `DataParallel`, `torch.compile` and `torch.nn.utils.prune` put into them ({@link withPlainNames}); a pickled module is read as its
+ * state_dict. Tensors are read when asked for; numbers of other formats become float32.
+ * @throws {InvalidInputError} if the file is broken, calls more than tensors and plain containers need, or holds no state_dict.
  */
 export function openTorchCheckpoint(source: ByteSource): WeightSource {
   if (source.size < 4) throw new InvalidInputError(`${source.name}: ${source.size} bytes are no PyTorch checkpoint`);
@@ -29,14 +31,14 @@ export function openTorchCheckpoint(source: ByteSource): WeightSource {
     if (tensor === undefined) throw new InvalidInputError(`${source.name} has no tensor named ${name}`);
     return tensor;
   };
-  return {
+  return withPlainNames({
     names: [...tensors.keys()],
     shape: (name) => tensorOf(name).shape,
     read: (name) => {
       const tensor = tensorOf(name);
       return tensorValues(tensor, (offset, length) => read(tensor.storage, offset, length));
     },
-  };
+  });
 }
 
 interface OpenCheckpoint {
@@ -98,6 +100,7 @@ function openLegacy(source: ByteSource): OpenCheckpoint {
   const storages = new Map<string, TorchStorage>();
   const root = readPickle(cursor, {
     global: (module, name) => scope.global(module, name),
+    acceptsInstance: (instance) => scope.acceptsInstance(instance),
     persistent: (id) => {
       const storage = scope.persistent(id);
       if (storage instanceof TorchStorage) storages.set(storage.key, storage);
@@ -156,16 +159,19 @@ function cursorOf(name: string, size: number, read: (offset: number, length: num
   };
 }
 
-/** The tensors of a state_dict, also one within a checkpoint, by name. */
+/**
+ * The tensors of a state_dict, also one within a checkpoint, by name: the one with the most, because scripts keep single tensors, such as
+ * the best accuracy, beside it.
+ */
 function stateDict(fileName: string, root: PickleValue): ReadonlyMap<string, TorchTensor> {
   const candidates = [root, ...(root instanceof Map ? nestedKeys.map((key) => root.get(key)) : [])];
-  for (const candidate of candidates) {
-    const tensors = tensorsOf(candidate);
-    if (tensors.size > 0) return tensors;
-  }
-  const found = root instanceof Map ? `a dictionary with the keys ${keyList(root)}` : describe(root);
+  const found = candidates
+    .map((candidate) => tensorsOf(moduleState(candidate) ?? candidate))
+    .reduce((best, tensors) => (tensors.size > best.size ? tensors : best));
+  if (found.size > 0) return found;
+  const what = root instanceof Map ? `a dictionary with the keys ${keyList(root)}` : describe(root);
   throw new InvalidInputError(
-    `${fileName} holds no state_dict, but ${found}; tensors are looked for at the top and under ${nestedKeys.join(', ')}`,
+    `${fileName} holds no state_dict, but ${what}; tensors are looked for at the top and under ${nestedKeys.join(', ')}`,
   );
 }
 
@@ -181,12 +187,10 @@ function describe(value: PickleValue): string {
 }
 
 function tensorsOf(value: PickleValue | undefined): ReadonlyMap<string, TorchTensor> {
-  const tensors = new Map<string, TorchTensor>();
-  if (!(value instanceof Map)) return tensors;
-  const named = [...value].filter(
-    (entry): entry is [string, TorchTensor] => typeof entry[0] === 'string' && entry[1] instanceof TorchTensor,
+  if (!(value instanceof Map)) return new Map();
+  return new Map(
+    [...value].filter(
+      (entry): entry is [string, TorchTensor] => typeof entry[0] === 'string' && entry[1] instanceof TorchTensor,
+    ),
   );
-  const isPrefixed = named.length > 0 && named.every(([name]) => name.startsWith(dataParallelPrefix));
-  for (const [name, tensor] of named) tensors.set(isPrefixed ? name.slice(dataParallelPrefix.length) : name, tensor);
-  return tensors;
 }

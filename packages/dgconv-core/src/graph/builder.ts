@@ -13,6 +13,7 @@ export interface ConvOptions {
   readonly channelsOut: number;
   readonly kernelSize: number;
   readonly stride?: number;
+  readonly dilation?: number;
   /** Zero padding on every side; default keeps the size at stride 1. */
   readonly padding?: number;
   readonly groups?: number;
@@ -63,7 +64,8 @@ export class GraphBuilder {
    * @throws {InvalidInputError} if groups do not divide the channels or nothing is left of the channels or the image.
    */
   conv(id: string, x: string, options: ConvOptions): string {
-    const { channelsOut, kernelSize, stride = 1, padding = (kernelSize - 1) >> 1, groups = 1 } = options;
+    const { channelsOut, kernelSize, stride = 1, dilation = 1, groups = 1 } = options;
+    const { padding = (dilation * (kernelSize - 1)) >> 1 } = options;
     const channelsIn = this.channels(x);
     if (channelsOut < 1) {
       throw new InvalidInputError(
@@ -84,6 +86,7 @@ export class GraphBuilder {
       inputs: [x],
       attrs: {
         ...squareWindow(kernelSize, stride, padding),
+        dilations: [dilation, dilation],
         connectivity,
         pre: 'none',
         activation: { function: 'identity' },

@@ -37,8 +37,9 @@ export class Fields {
     this.#values = value;
   }
 
+  /** Whether the field says something: Python writes what is left out as `null`. */
   has(name: string): boolean {
-    return Object.hasOwn(this.#values, name) && this.#values[name] !== undefined;
+    return (this.#values[name] ?? undefined) !== undefined && Object.hasOwn(this.#values, name);
   }
 
   /** An integer of at least `minimum`. @throws {InvalidInputError} if it is something else, or missing without a fallback. */
@@ -96,6 +97,14 @@ export class Fields {
     return typeof value === 'boolean' ? value : this.#reject(name, 'true or false');
   }
 
+  /** `length` values of true or false. */
+  booleans(name: string, fallback: readonly boolean[], length: number): readonly boolean[] {
+    const rule = `a list of ${length} values of true or false`;
+    const value = this.#get(name, fallback, rule);
+    const fits = Array.isArray(value) && value.length === length && value.every((item) => typeof item === 'boolean');
+    return fits ? (value as boolean[]) : this.#reject(name, rule);
+  }
+
   string(name: string, fallback: string): string {
     const value = this.#get(name, fallback, 'a string');
     return typeof value === 'string' && value !== '' ? value : this.#reject(name, 'a string that is not empty');
@@ -110,7 +119,7 @@ export class Fields {
   /** @throws {InvalidInputError} if there is a field that nobody asked for: a misspelt one would be ignored silently. */
   refuseUnknown(): void {
     for (const name of Object.keys(this.#values)) {
-      if (!this.#known.has(name)) {
+      if (!this.#known.has(name) && this.has(name)) {
         throw new InvalidInputError(
           `"${name}" in ${this.path} is not a field of this family: its fields are ${[...this.#known].map((known) => `"${known}"`).join(', ')}`,
         );

@@ -157,3 +157,30 @@ test('a file with an example input needs no input size of its own; one that says
   );
   t.throws(() => graphFromArchConfig({ arch }), { message: /height and width of the input are not known/ });
 });
+
+test('a stage of a ResNet can spread its taps instead of halving the image', (t) => {
+  const config = { family: 'resnet', block: 'Bottleneck', layers: [1, 1, 2, 2], num_classes: 2, input_size: [64, 64] };
+  const graph = graphFromArchConfig({ ...config, replace_stride_with_dilation: [false, true, true] });
+  const spread = graph.nodes.flatMap((node) =>
+    node.op === 'conv2d' && node.id.endsWith('conv2')
+      ? [`${node.id}: ${node.attrs.strides[0]}, ${node.attrs.dilations[0]}`]
+      : [],
+  );
+  // The first block of a dilated stage still has the spacing of the stage before it, as in torchvision.
+  t.deepEqual(spread, [
+    'layer1.0.conv2: 1, 1',
+    'layer2.0.conv2: 2, 1',
+    'layer3.0.conv2: 1, 1',
+    'layer3.1.conv2: 1, 2',
+    'layer4.0.conv2: 1, 2',
+    'layer4.1.conv2: 1, 4',
+  ]);
+  t.deepEqual(
+    graphFromArchConfig({ ...config, replace_stride_with_dilation: null }),
+    graphFromArchConfig(config),
+    'as Python writes None',
+  );
+  t.throws(() => graphFromArchConfig({ ...config, replace_stride_with_dilation: [true] }), {
+    message: /"replace_stride_with_dilation" in .* is \[true\]: it must be a list of 3 values of true or false/,
+  });
+});

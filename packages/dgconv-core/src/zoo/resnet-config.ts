@@ -4,7 +4,8 @@ import { commonArchitecture, type Fields, type ZooOptions } from './fields.js';
 import { blockConvolutions, imageNetStem, resNet, type ResNetArchitecture, type ResNetStem } from './resnet.js';
 
 /**
- * Family `resnet`: `block`, `layers`, `groups` (1), `width_per_group` (64), `planes` (64·2^stage), `stem` and what all families have.
+ * Family `resnet`: `block`, `layers`, `groups` (1), `width_per_group` (64), `planes` (64·2^stage), `replace_stride_with_dilation` (one
+ * truth value for each stage but the first), `stem` and what all families have.
  * @throws {InvalidInputError} if a field is wrong.
  */
 export function resNetFromConfig(fields: Fields, options: ZooOptions): Graph {
@@ -35,10 +36,15 @@ function resNetArchitecture(fields: Fields, family: string, options: ZooOptions)
     layers.map((_, stage) => 64 * 2 ** Math.min(stage, 10)),
     layers.length,
   );
+  const dilatedStages = fields.booleans(
+    'replace_stride_with_dilation',
+    layers.slice(1).map(() => false),
+    layers.length - 1,
+  );
   const stem = fields.has('stem') ? stemOf(fields.object('stem')) : imageNetStem;
   const common = commonArchitecture(fields, family, options);
   fields.refuseUnknown();
-  return { ...common, block, layers, groups, widthPerGroup, planes, stem };
+  return { ...common, block, layers, groups, widthPerGroup, planes, stem, dilatedStages };
 }
 
 function stemOf(fields: Fields): ResNetStem {

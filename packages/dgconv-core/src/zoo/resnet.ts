@@ -30,6 +30,8 @@ export interface ResNetArchitecture {
   readonly inputSize: readonly [number, number];
   readonly inputChannels: number;
   readonly stem: ResNetStem;
+  /** For each stage but the first, whether its 3×3 convolutions spread their taps instead of halving the image. */
+  readonly dilatedStages: readonly boolean[];
 }
 
 /** Channels that a block puts out for each of its planes. */
@@ -53,10 +55,15 @@ export function resNet(architecture: ResNetArchitecture): Graph {
   x = g.conv('conv1', x, { channelsOut: stem.channels, kernelSize: stem.kernelSize, stride: stem.stride });
   x = g.relu('relu', g.batchNorm('bn1', x));
   if (stem.maxPool) x = g.maxPool('maxpool', x, { kernelSize: 3, stride: 2, padding: 1 });
+  let dilation = 1;
   layers.forEach((blocks, stage) => {
+    const isDilated = stage > 0 && architecture.dilatedStages[stage - 1] === true;
     for (let index = 0; index < blocks; index++) {
-      const stride = stage > 0 && index === 0 ? 2 : 1;
-      x = residualBlock[block](g, `layer${stage + 1}.${index}`, x, planes[stage]!, stride, architecture);
+      const stride = stage > 0 && index === 0 && !isDilated ? 2 : 1;
+      // The first block of a dilated stage still has the spacing of the stage before it.
+      const window = { stride, dilation };
+      x = residualBlock[block](g, `layer${stage + 1}.${index}`, x, planes[stage]!, window, architecture);
+      if (isDilated && index === 0) dilation *= 2;
     }
   });
   x = g.globalAveragePool('avgpool', x);
@@ -69,24 +76,24 @@ type Block = (
   id: string,
   x: string,
   planes: number,
-  stride: number,
+  window: { readonly stride: number; readonly dilation: number },
   architecture: ResNetArchitecture,
 ) => string;
 
 const residualBlock: Record<ResNetArchitecture['block'], Block> = {
-  BasicBlock(g, id, x, planes, stride, { groups }) {
-    let y = g.conv(`${id}.conv1`, x, { channelsOut: planes, kernelSize: 3, stride, groups });
+  BasicBlock(g, id, x, planes, { stride, dilation }, { groups }) {
+    let y = g.conv(`${id}.conv1`, x, { channelsOut: planes, kernelSize: 3, stride, dilation, groups });
     y = g.relu(`${id}.relu1`, g.batchNorm(`${id}.bn1`, y));
-    y = g.conv(`${id}.conv2`, y, { channelsOut: planes, kernelSize: 3, groups });
+    y = g.conv(`${id}.conv2`, y, { channelsOut: planes, kernelSize: 3, dilation, groups });
     y = g.batchNorm(`${id}.bn2`, y);
     return g.relu(`${id}.relu2`, g.add(`${id}.add`, y, shortcut(g, id, x, planes, stride)));
   },
-  Bottleneck(g, id, x, planes, stride, { groups, widthPerGroup }) {
+  Bottleneck(g, id, x, planes, { stride, dilation }, { groups, widthPerGroup }) {
     const width = Math.floor((planes * widthPerGroup) / 64) * groups;
     const channelsOut = planes * expansionOf.Bottleneck;
     let y = g.conv(`${id}.conv1`, x, { channelsOut: width, kernelSize: 1 });
     y = g.relu(`${id}.relu1`, g.batchNorm(`${id}.bn1`, y));
-    y = g.conv(`${id}.conv2`, y, { channelsOut: width, kernelSize: 3, stride, groups });
+    y = g.conv(`${id}.conv2`, y, { channelsOut: width, kernelSize: 3, stride, dilation, groups });
     y = g.relu(`${id}.relu2`, g.batchNorm(`${id}.bn2`, y));
     y = g.conv(`${id}.conv3`, y, { channelsOut, kernelSize: 1 });
     y = g.batchNorm(`${id}.bn3`, y);

@@ -32,8 +32,9 @@ interface CompileOptions extends CommonOptions, SourceOptions {
 /** Networks of at most this many multiply-adds are compared before they are written: the interpreter takes a moment. */
 const checkedMacs = 5e8;
 
-/** `runs/demo` → `demo`, `x/y.pth` → `y`. */
-const nameOf = (input: string): string => basename(resolve(input), extname(input)).replaceAll(/[^\w.-]/g, '_');
+/** `runs/demo` → `demo`, `x/y.pth` → `y`, `x/y.pth.tar` → `y`. */
+const nameOf = (input: string): string =>
+  basename(resolve(input.replace(/\.tar$/, '')), extname(input.replace(/\.tar$/, ''))).replaceAll(/[^\w.-]/g, '_');
 
 const compileCommand = async (input: string, options: CompileOptions): Promise<void> => {
   const console = createConsole(options);
