@@ -25,26 +25,25 @@ export interface DataSet {
 const decimals = 4;
 
 /**
- * The normalisation that gives the training pixels mean 0 and standard deviation 1, channel by channel.
- * Channels that are constant are only shifted.
+ * The normalisation that gives the training pixels mean 0 and standard deviation 1, the same for all channels, because MediaPipe's
+ * classifiers know no other. Images that are constant are only shifted.
  */
 export function preprocessingOf({ train, channels }: DataSet): Preprocessing {
-  const sums = new Float64Array(channels);
-  const squares = new Float64Array(channels);
-  for (let at = 0; at < train.pixels.length; at++) {
-    const value = train.pixels[at]! / 255;
-    sums[at % channels]! += value;
-    squares[at % channels]! += value * value;
+  let [sum, squares] = [0, 0];
+  for (const pixel of train.pixels) {
+    const value = pixel / 255;
+    sum += value;
+    squares += value * value;
   }
-  const pixels = Math.max(train.pixels.length / channels, 1);
-  const mean = Array.from(sums, (sum) => sum / pixels);
-  const deviation = mean.map((value, channel) => Math.sqrt(Math.max(squares[channel]! / pixels - value * value, 0)));
-  const rounded = (value: number) => Number(value.toFixed(decimals));
+  const count = Math.max(train.pixels.length, 1);
+  const mean = sum / count;
+  const deviation = Math.sqrt(Math.max(squares / count - mean * mean, 0));
+  const forAll = (value: number): number[] => new Array<number>(channels).fill(Number(value.toFixed(decimals)));
   return {
     resizeShorterSide: null,
     colour: channels === 1 ? 'grey' : 'rgb',
-    mean: mean.map(rounded),
-    standardDeviation: deviation.map((value) => rounded(value) || 1),
+    mean: forAll(mean),
+    standardDeviation: forAll(deviation).map((value) => value || 1),
   };
 }
 

@@ -37,6 +37,17 @@ test('MNIST comes with 60,000 and 10,000 digits and the normalisation that every
   t.is(firstImages(data.train, 100).pixels.length, 78_400);
 });
 
+test('colours are normalised by one value for all channels', (t) => {
+  const images = { count: 1, pixels: Uint8Array.of(0, 0, 255, 0, 0, 255), labels: Uint16Array.of(0) };
+  const data = { spec: 'blue', height: 1, width: 2, channels: 3, classNames: ['blue'], train: images, test: images };
+  t.deepEqual(preprocessingOf(data), {
+    resizeShorterSide: null,
+    colour: 'rgb',
+    mean: [0.3333, 0.3333, 0.3333],
+    standardDeviation: [0.4714, 0.4714, 0.4714],
+  });
+});
+
 test('IDX files are read plain and gzipped', async (t) => {
   const path = folder();
   writeFileSync(join(path, 'train-images-idx3-ubyte'), idx([2, 1, 2], [0, 255, 10, 20]));

@@ -1,4 +1,12 @@
-import { compile, emitters, targets, testInputs, type Target } from '@dgconv/compiler';
+import {
+  compile,
+  emitters,
+  targets,
+  testInputs,
+  xnnpackReport,
+  type DelegateReport,
+  type Target,
+} from '@dgconv/compiler';
 import { CheckFailedError, type Graph } from '@dgconv/core';
 import { modelFormats, type ModelFormat } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
@@ -74,6 +82,7 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
     throw new CheckFailedError(
       `${wrong.artifact} would differ from ${input} by ${wrong.maxRelError} of the largest output in ${wrong.runtime}; nothing was written`,
     );
+  const xnnpack = bytes.tflite === undefined ? null : xnnpackReport(bytes.tflite);
   const document = {
     artifacts: options.to.map((format) => ({ format, path: paths[format]!, bytes: bytes[format]!.length })),
     layers: result.layers,
@@ -85,6 +94,7 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
     paramsAfter: result.paramsAfter,
     zeta: result.zeta,
     masks,
+    ...(xnnpack === null ? {} : { delegates: { xnnpack } }),
   };
   writeFiles({
     ...Object.fromEntries(options.to.map((format) => [paths[format]!, bytes[format]!])),
@@ -112,6 +122,7 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
   );
   for (const { format, path, bytes: size } of document.artifacts)
     console.say(`${paint('green', '✓')} ${path} (${format}, ${formatBytes(size)})`);
+  if (xnnpack !== null) console.say(delegateNote(xnnpack));
   const checked = verifications.filter(({ skipped }) => skipped === undefined);
   console.say(
     checked.length === 0
@@ -119,6 +130,17 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
       : `equal to ${input} on a random input in ${checked.map(({ runtime }) => runtime).join(', ')}`,
   );
   console.result(document);
+};
+
+/** How much of the TFLite file runs on LiteRT's fast path, and what does not. */
+const delegateNote = ({ operations, delegated, refused }: DelegateReport): string => {
+  const taken = `LiteRT's XNNPACK takes ${delegated} of the ${operations} operations of the .tflite`;
+  const whats = [...new Set(refused.map(({ operator, reason }) => `${operator} (${reason})`))];
+  const rest = whats.map((what) => {
+    const nodes = refused.filter(({ operator, reason }) => `${operator} (${reason})` === what);
+    return `${what}: ${nodes.map(({ node }) => node).join(', ')}`;
+  });
+  return [taken, ...rest].join('\n  not ');
 };
 
 /** `NN.pass.txt`, numbered over the shared passes and over each format's. */
