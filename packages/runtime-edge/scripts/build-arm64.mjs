@@ -25,7 +25,7 @@ const { include_dir: nodeHeaders } = createRequire(import.meta.url)('node-api-he
 const library = translationUnits('arm64', ['native/bindings/c_api.cc'], ['-fPIC', '-pthread']);
 const program = translationUnits(
   'arm64',
-  ['native/bindings/npy.cc', 'native/bindings/cli_main.cc'],
+  ['native/bindings/npy.cc', 'native/bindings/cli_check.cc', 'native/bindings/cli_main.cc'],
   ['-pthread'],
 ).filter(({ source }) => source.startsWith('native/bindings/'));
 const addon = translationUnits(

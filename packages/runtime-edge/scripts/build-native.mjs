@@ -32,7 +32,7 @@ else {
     translationUnits(arch, sources, flags).filter(({ source }) => sources.includes(source));
   const module = bindings('native/bindings/node_addon.cc', 'native/test/fma_peak.cc');
   for (const unit of module) unit.flags.push(`-I${nodeHeaders}`);
-  const program = bindings('native/bindings/npy.cc', 'native/bindings/cli_main.cc');
+  const program = bindings('native/bindings/npy.cc', 'native/bindings/cli_check.cc', 'native/bindings/cli_main.cc');
   const link =
     process.platform === 'darwin'
       ? ['-bundle', '-undefined', 'dynamic_lookup', '-Wl,-dead_strip']

@@ -1,7 +1,6 @@
 // dgconv-run: a static program that runs, times and checks .edge files on a board.
 // Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 an input was rejected.
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +11,36 @@
 #include "include/dgconv_edge.h"
 #include "native/plan/array.h"
 #include "native/plan/select.h"
+#include "cli.h"
 #include "npy.h"
+
+namespace dgc::cli {
+
+int fail(int code, const char* message) {
+  fprintf(stderr, "dgconv-run: %s\n", message);
+  return code;
+}
+
+void print_string(FILE* to, const char* text) {
+  fputc('"', to);
+  for (; *text != 0; ++text) {
+    const unsigned char c = static_cast<unsigned char>(*text);
+    if (c < 0x20 || c == '"' || c == '\\') fprintf(to, "\\u%04x", c);
+    else fputc(c, to);
+  }
+  fputc('"', to);
+}
+
+dgc_options session_options(const Options& options) {
+  dgc_options result = {};
+  result.threads = options.threads;
+  result.isa = options.isa;
+  return result;
+}
 
 namespace {
 
-using dgc::cli::NpyArray;
-using dgc::edge::Array;
-
-constexpr int kDone = 0, kCheckFailed = 1, kUsage = 2, kRejected = 3;
-constexpr int kMaxFiles = 64;
+using edge::Array;
 
 const char kHelp[] =
     "dgconv-run runs, times and checks compiled networks (.edge) on this machine.\n\n"
@@ -35,40 +55,10 @@ const char kHelp[] =
     "  dgconv-run bench demo.edge --repeats 50 --threads 4 --json\n"
     "  dgconv-run conformance bundle && echo all good\n";
 
-struct NamedFile {
-  const char* name;  // empty: the only one
-  const char* path;
-};
-
-struct Options {
-  const char* command = nullptr;
-  const char* target = nullptr;
-  NamedFile inputs[kMaxFiles] = {}, outputs[kMaxFiles] = {};
-  int input_count = 0, output_count = 0;
-  int threads = 1, repeats = 20;
-  const char* isa = "";
-  bool json = false;
-};
-
-int fail(int code, const char* message) {
-  fprintf(stderr, "dgconv-run: %s\n", message);
-  return code;
-}
-
 double now_ms() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return double(time.tv_sec) * 1e3 + double(time.tv_nsec) / 1e6;
-}
-
-void print_string(FILE* to, const char* text) {
-  fputc('"', to);
-  for (; *text != 0; ++text) {
-    const unsigned char c = static_cast<unsigned char>(*text);
-    if (c < 0x20 || c == '"' || c == '\\') fprintf(to, "\\u%04x", c);
-    else fputc(c, to);
-  }
-  fputc('"', to);
 }
 
 // NAME=PATH, or PATH alone; `text` is cut at the first '='.
@@ -117,13 +107,6 @@ int parse(int argc, char** argv, Options& options) {
   if (!known) return fail(kUsage, "the command is unknown; see --help");
   if (options.target == nullptr) return fail(kUsage, "the command needs a file or folder; see --help");
   return kDone;
-}
-
-dgc_options session_options(const Options& options) {
-  dgc_options result = {};
-  result.threads = options.threads;
-  result.isa = options.isa;
-  return result;
 }
 
 int load(const Options& options, dgc_session** session) {
@@ -314,127 +297,11 @@ int info(const Options& options) {
   return kDone;
 }
 
-int selftest(const Options& options) {
-  const dgc_options settings = session_options(options);
-  double error = 0;
-  uint64_t compared = 0;
-  char message[512] = "";
-  const dgc_status status = dgc_selftest_file(options.target, &settings, &error, &compared, message, sizeof(message));
-  const bool ok = status == DGC_OK;
-  if (options.json) {
-    printf("{\"ok\":%s,\"maxAbsError\":", ok ? "true" : "false");
-    printf(isfinite(error) ? "%g" : "null", error);
-    printf(",\"compared\":%llu,\"reason\":", static_cast<unsigned long long>(compared));
-    print_string(stdout, message);
-    printf("}\n");
-  } else if (ok) {
-    printf("%s: %llu values compared, largest error %g\n", options.target, static_cast<unsigned long long>(compared), error);
-  } else {
-    fprintf(stderr, "dgconv-run: %s: %s\n", options.target, message);
-  }
-  return ok ? kDone : compared > 0 ? kCheckFailed : kRejected;
-}
-
-struct Case {
-  char* name;
-  char* reason;  // null: passed
-  bool skipped;
-};
-
-void write_tap(FILE* to, const Array<Case>& cases) {
-  fprintf(to, "TAP version 13\n1..%zu\n", cases.size());
-  for (size_t i = 0; i < cases.size(); ++i) {
-    const Case& entry = cases[i];
-    fprintf(to, "%s %zu - ", entry.reason == nullptr || entry.skipped ? "ok" : "not ok", i + 1);
-    for (const char* at = entry.name; *at != 0; ++at) fputc(*at == '#' || *at == '\\' ? '_' : *at, to);
-    if (entry.skipped) fprintf(to, " # SKIP %s", entry.reason);
-    else if (entry.reason != nullptr) fprintf(to, "\n# %s", entry.reason);
-    fputc('\n', to);
-  }
-}
-
-void write_json(FILE* to, const Array<Case>& cases, int threads, const char* isa) {
-  size_t counts[3] = {};
-  for (const Case& entry : cases) ++counts[entry.reason == nullptr ? 0 : entry.skipped ? 2 : 1];
-  fprintf(to, "{\"runtime\":\"dgconv-run\",\"version\":\"%s\",\"isa\":", dgc_version());
-  print_string(to, isa);
-  fprintf(to, ",\"threads\":%d,\"suite\":\"bundle\",\"passed\":%zu,\"failed\":%zu,\"skipped\":%zu", threads, counts[0], counts[1], counts[2]);
-  for (const bool skips : {false, true}) {
-    fprintf(to, skips ? ",\"skips\":[" : ",\"failures\":[");
-    bool first = true;
-    for (const Case& entry : cases) {
-      if (entry.reason == nullptr || entry.skipped != skips) continue;
-      fprintf(to, first ? "{\"name\":" : ",{\"name\":");
-      print_string(to, entry.name);
-      fprintf(to, ",\"reason\":");
-      print_string(to, entry.reason);
-      fputc('}', to);
-      first = false;
-    }
-    fputc(']', to);
-  }
-  fprintf(to, ",\"cases\":[");
-  for (size_t i = 0; i < cases.size(); ++i) {
-    if (i) fputc(',', to);
-    print_string(to, cases[i].name);
-  }
-  fprintf(to, "]}\n");
-}
-
-// DIR/cases.txt: one case a line, the file's name, a tab, the case's name.
-int conformance(const Options& options) {
-  char path[2 * PATH_MAX], line[PATH_MAX], message[512];
-  snprintf(path, sizeof(path), "%s/cases.txt", options.target);
-  FILE* list = fopen(path, "r");
-  if (list == nullptr) {
-    snprintf(message, sizeof(message), "%.400s: there is no cases.txt: it is no conformance bundle", options.target);
-    return fail(kRejected, message);
-  }
-  const dgc_options settings = session_options(options);
-  Array<Case> cases;
-  bool failed = false;
-  while (fgets(line, sizeof(line), list) != nullptr) {
-    line[strcspn(line, "\r\n")] = 0;
-    char* tab = strchr(line, '\t');
-    if (line[0] == 0) continue;
-    if (tab == nullptr || memchr(line, '/', size_t(tab - line)) != nullptr) {
-      fclose(list);
-      return fail(kRejected, "cases.txt is broken: a line is a file's name in the bundle, a tab and a case's name");
-    }
-    *tab = 0;
-    snprintf(path, sizeof(path), "%s/%s", options.target, line);
-    double error = 0;
-    uint64_t compared = 0;
-    const dgc_status status = dgc_selftest_file(path, &settings, &error, &compared, message, sizeof(message));
-    Case entry = {strdup(tab + 1), status == DGC_OK ? nullptr : strdup(message), false};
-    failed = failed || entry.reason != nullptr;
-    cases.push(entry);
-    if (!options.json && entry.reason != nullptr) fprintf(stderr, "failed: %s: %s\n", entry.name, entry.reason);
-  }
-  fclose(list);
-  const dgc::KernelTable* kernels = dgc::edge::find_kernels(options.isa);
-  const char* isa = kernels == nullptr ? "none" : kernels->isa;
-  snprintf(path, sizeof(path), "%s/result.json", options.target);
-  FILE* json = fopen(path, "w");
-  snprintf(path, sizeof(path), "%s/result.tap", options.target);
-  FILE* tap = fopen(path, "w");
-  if (json == nullptr || tap == nullptr) return fail(kRejected, "the results cannot be written into the bundle");
-  write_json(json, cases, options.threads, isa);
-  write_tap(tap, cases);
-  const bool closed = (fclose(json) == 0) & (fclose(tap) == 0);
-  if (!closed) return fail(kRejected, "the results cannot be written into the bundle");
-  if (options.json) write_json(stdout, cases, options.threads, isa);
-  else {
-    size_t passed = 0;
-    for (const Case& entry : cases) passed += entry.reason == nullptr;
-    printf("%zu of %zu cases passed (%s, %d threads)\n", passed, cases.size(), isa, options.threads);
-  }
-  return failed || cases.empty() ? kCheckFailed : kDone;
-}
-
 }  // namespace
+}  // namespace dgc::cli
 
 int main(int argc, char** argv) {
+  using namespace dgc::cli;
   for (int i = 1; i < argc; ++i) {
     if (strcmp(argv[i], "--help") == 0) return fputs(kHelp, stdout) < 0 ? kRejected : kDone;
     if (strcmp(argv[i], "--version") == 0) return printf("dgconv-run %s\n", dgc_version()) < 0 ? kRejected : kDone;
