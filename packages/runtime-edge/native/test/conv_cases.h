@@ -125,6 +125,11 @@ inline std::vector<ConvCase> conv_cases(size_t step) {
   cases.push_back(conv_case(1, 14, 14, 1, 300, 130, 1));
   cases.push_back(conv_case(1, 6, 6, 1, 130, 300, 3));
   cases.push_back(conv_case(70, 1, 1, 1, 20, 30, 1));
+  // More rows than a strip holds.
+  for (int size : {1, 2, 4, 12}) {
+    cases.push_back(conv_case(1, 61, 23, 60 / size, size, size, 3));
+    cases.push_back(conv_case(1, 61, 24, 60 / size, size, size, 3, 2));
+  }
   // Unequal sides.
   for (int i = 0; i < 6; i++) {
     ConvCase c = conv_case(1, 10, 12, i % 2 ? 1 : 8, 4, 4 + 4 * (i % 2), 3);
