@@ -1,5 +1,6 @@
 import test from 'ava';
 import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -27,5 +28,15 @@ const noAddress = why('-fsanitize=address,undefined');
     const { stdout } = await script('fuzz.mjs', '20000', '1');
     const [, loaded, ran] = /^\d+ mutants, (\d+) loaded, (\d+) ran, .* no finding$/m.exec(stdout) ?? [];
     t.true(Number(loaded) > 2000 && Number(ran) > 2000, stdout);
+  },
+);
+
+const library = fileURLToPath(new URL('../native/libdgconv_edge.a', import.meta.url));
+const noLibrary = process.platform === 'linux' && existsSync(library) ? null : 'skipped: there is no static library';
+(noLibrary === null ? test : test.skip)(
+  `a run of every op asks for no memory, with one thread and with three${noLibrary === null ? '' : ` (${noLibrary})`}`,
+  async (t) => {
+    const { stdout } = await script('test-allocations.mjs');
+    t.is([...stdout.matchAll(/^\d+ calls while loading, 0 in three runs$/gm)].length, 2, stdout);
   },
 );
