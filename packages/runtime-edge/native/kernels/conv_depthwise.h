@@ -1,4 +1,4 @@
-// 3x3 convolution at stride 1 for depthwise and very small groups: a column of the image is walked down with three rows of
+// 3x3 convolution at stride 1 for depthwise and small groups: a column of the image is walked down with three rows of
 // sums in registers, so that every input vector is loaded once for all nine taps.
 #pragma once
 
@@ -12,19 +12,19 @@ struct RollingColumn {
   static constexpr int kColumns = kPixels + 2;
 
   // `job.rows[0]` is input row 0 of the tile's first column; `rows` >= 3 output rows, as many as input rows.
-  template <bool kGuarded>
+  template <Border kBorder>
   static DGC_NOINLINE void run(const TileJob& job, int64_t input_row_stride, int32_t rows) {
     const V bias = load(job.bias);
     V above[1][kPixels], here[1][kPixels], below[1][kPixels];
     reset(here, bias);
     reset(below, bias);
     const float* x = job.rows[0];
-    add_row<kGuarded, false, true>(job, x, above, here, below);
+    add_row<kBorder, false, true>(job, x, above, here, below);
     // Three rows a round, so that the roles of the registers rotate without moves.
     for (int32_t y = 1;; y += 3) {
-      if (advance<kGuarded>(job, x, y, rows, input_row_stride, bias, here, below, above)) return;
-      if (advance<kGuarded>(job, x, y + 1, rows, input_row_stride, bias, below, above, here)) return;
-      if (advance<kGuarded>(job, x, y + 2, rows, input_row_stride, bias, above, here, below)) return;
+      if (advance<kBorder>(job, x, y, rows, input_row_stride, bias, here, below, above)) return;
+      if (advance<kBorder>(job, x, y + 1, rows, input_row_stride, bias, below, above, here)) return;
+      if (advance<kBorder>(job, x, y + 2, rows, input_row_stride, bias, above, here, below)) return;
     }
   }
 
@@ -36,18 +36,18 @@ struct RollingColumn {
   }
 
   // Input row y completes output row y - 1 (`above`), is the middle of y and the top of y + 1. True after the last row.
-  template <bool kGuarded>
+  template <Border kBorder>
   static DGC_INLINE bool advance(const TileJob& job, const float* x, int32_t y, int32_t rows, int64_t input_row_stride,
                                  V bias, Sums& above, Sums& here, Sums& below) {
     const float* row = x + y * input_row_stride;
     if (y == rows - 1) {
-      add_row<kGuarded, true, false>(job, row, above, here, below);
+      add_row<kBorder, true, false>(job, row, above, here, below);
       finish(job, y - 1, above);
       finish(job, y, here);
       return true;
     }
     reset(below, bias);
-    add_row<kGuarded, true, true>(job, row, above, here, below);
+    add_row<kBorder, true, true>(job, row, above, here, below);
     finish(job, y - 1, above);
     return false;
   }
@@ -60,6 +60,7 @@ struct RollingColumn {
       const int64_t stride = job.output_pixel_stride;  // the compiler thinks that stores may change the job
       DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
         store(to, at_most(at_least(sums[0][pixel], low), high));
+        prefetch_output(to + kLanes);
         to += stride;
       }
       return;
@@ -72,19 +73,21 @@ struct RollingColumn {
     }
   }
 
-  template <bool kGuarded, bool kAbove, bool kBelow>
+  template <Border kBorder, bool kAbove, bool kBelow>
   static DGC_INLINE void add_row(const TileJob& job, const float* x, Sums& above, Sums& here, Sums& below) {
     DGC_UNROLL for (int j = 0; j < kGroup; j++) {
+      const float* weights = load_here(job.weights + j * 3 * kLanes);
       V taps[3][3];
       DGC_UNROLL for (int ky = 0; ky < 3; ky++) {
-        DGC_UNROLL for (int kx = 0; kx < 3; kx++) taps[ky][kx] = load(job.weights + ((ky * kGroup + j) * 3 + kx) * kLanes);
+        DGC_UNROLL for (int kx = 0; kx < 3; kx++) taps[ky][kx] = load(weights + (ky * kGroup * 3 + kx) * kLanes);
       }
-      const float* from = x;
+      const float* from = kGroup > 2 ? load_here(x) : x;  // for two steps, it is faster to keep the inputs
       DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-        if (skips_column<kGuarded, kColumns, 1>(job, column)) {
+        if (is_border<kBorder, kColumns>(column)) {
           from += job.input_pixel_stride;
           continue;
         }
+        if (j == 0) prefetch_input(from + kLanes);  // of the next block: strides are too long for the hardware to see
         const V input = exchange(load_and_advance(from, job.input_pixel_stride), j);
         DGC_UNROLL for (int kx = 0; kx < 3; kx++) {
           const int pixel = column - kx;
@@ -104,7 +107,8 @@ struct RollingConv {
   using Packing = GroupedConv<kGroup, 1, kPixels, 3, 1>;
 
   static bool supports(const ConvDesc& d) {
-    return Packing::supports(d) && d.pad_top == 1 && d.output_height == d.input_height && d.output_height >= 3;
+    return Packing::supports(d) && d.pad_top == 1 && d.output_height == d.input_height && d.output_height >= 3 &&
+           d.pad_left == 1 && d.output_width == d.input_width && d.output_width >= kPixels;
   }
   static size_t packed_bytes(const ConvDesc& d) { return Packing::packed_bytes(d); }
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) { Packing::pack(d, weights, packed); }
@@ -139,10 +143,16 @@ struct RollingConv {
     const float* input = args.input + image * d.input_height * row_stride + job.input_channel;
     place_columns(d, start, RollingColumn<kGroup, kPixels>::kColumns, job);
     job.rows[0] = input + (start - d.pad_left) * d.input_pixel_stride;
-    if (needs_guard(job, RollingColumn<kGroup, kPixels>::kColumns, 1)) {
-      RollingColumn<kGroup, kPixels>::template run<true>(job, row_stride, d.output_height);
-    } else {
-      RollingColumn<kGroup, kPixels>::template run<false>(job, row_stride, d.output_height);
+    const int32_t rows = d.output_height;
+    switch (border_of(job, RollingColumn<kGroup, kPixels>::kColumns)) {
+      case Border::kNone:
+        return RollingColumn<kGroup, kPixels>::template run<Border::kNone>(job, row_stride, rows);
+      case Border::kLeft:
+        return RollingColumn<kGroup, kPixels>::template run<Border::kLeft>(job, row_stride, rows);
+      case Border::kRight:
+        return RollingColumn<kGroup, kPixels>::template run<Border::kRight>(job, row_stride, rows);
+      case Border::kBoth:
+        return RollingColumn<kGroup, kPixels>::template run<Border::kBoth>(job, row_stride, rows);
     }
   }
 

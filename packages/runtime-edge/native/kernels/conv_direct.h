@@ -73,7 +73,11 @@ struct DirectConv {
   }
 
  private:
-  static int64_t taps_of_block(const ConvDesc& d) { return (int64_t)kKernel * kKernel * d.group_inputs * kBlock; }
+  static int64_t taps_of_block(const ConvDesc& d) {
+    int64_t head = 0;
+    if constexpr (requires { Tile::kHead; }) head = Tile::kHead;
+    return head + (int64_t)kKernel * kKernel * d.group_inputs * kBlock;
+  }
   static Strips strips(const ConvDesc& d) { return cut_into_strips(d, blocks(d), 4 * kRows); }
 
   static void run_strip(const ConvDesc& d, const ConvArgs& args, const Strip& strip) {

@@ -182,6 +182,20 @@ DGC_INLINE bool skips_column(const TileJob& job, int column) {
   return column >= kColumns - kMargin && column >= job.column_end;
 }
 
+// Which of the two columns at the ends of a tile lie outside of the image.
+enum class Border { kNone, kLeft, kRight, kBoth };
+
+DGC_INLINE Border border_of(const TileJob& job, int32_t columns) {
+  if (job.column_begin > 0) return job.column_end < columns ? Border::kBoth : Border::kLeft;
+  return job.column_end < columns ? Border::kRight : Border::kNone;
+}
+
+template <Border kBorder, int kColumns>
+DGC_INLINE bool is_border(int column) {
+  if (column == 0) return kBorder == Border::kLeft || kBorder == Border::kBoth;
+  return column == kColumns - 1 && (kBorder == Border::kRight || kBorder == Border::kBoth);
+}
+
 // The input rows of output row y from column 0 on; `image` points to the image's first channel.
 DGC_INLINE void place_rows(const ConvDesc& d, const float* image, int32_t y, int32_t input_rows, const float** rows) {
   const int32_t row = y * d.stride_height - d.pad_top;

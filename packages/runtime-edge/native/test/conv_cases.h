@@ -108,6 +108,8 @@ inline std::vector<ConvCase> conv_cases(size_t step) {
     }
     cases.push_back(conv_case(1, 9, 10, 5, size, 2 * size, 3));
     cases.push_back(conv_case(1, 9, 10, 7, 2 * size, size, 3));
+    cases.push_back(conv_case(1, 9, 16, 6, size, 2 * size, 3, 2));
+    cases.push_back(conv_case(1, 8, 9, 10, 2 * size, size, 3, 2));
     cases.push_back(conv_case(1, 9, 10, 6, size, 3 * size, 1));
     cases.push_back(conv_case(1, 9, 10, 3, 3 * size, size, 5, 2));
   }
