@@ -20,24 +20,25 @@ float* resolve(const ExecuteContext& context, const Operand& operand) {
   return nullptr;
 }
 
+// What the threads read all the time, on cache lines of its own: the caller's stack around it is written all the time.
 template <typename Kernel, typename Description, typename Args>
-struct Call {
+struct alignas(64) Call {
   const Kernel* kernel;
-  const Description* desc;
+  Description desc;
   Args args;
   char* scratch;
   uint64_t scratch_stride;
 
   static void run(void* context, int64_t begin, int64_t end, int32_t thread) {
     const Call& call = *static_cast<const Call*>(context);
-    call.kernel->run(*call.desc, call.args, begin, end, call.scratch + call.scratch_stride * uint64_t(thread));
+    call.kernel->run(call.desc, call.args, begin, end, call.scratch + call.scratch_stride * uint64_t(thread));
   }
 };
 
 template <typename Kernel, typename Description, typename Args>
 void call_kernel(const ExecuteContext& context, const Step& step, const Description& desc, const Args& args) {
   const Kernel* kernel = static_cast<const Kernel*>(step.kernel);
-  Call<Kernel, Description, Args> call = {kernel, &desc, args, context.scratch, context.scratch_stride};
+  Call<Kernel, Description, Args> call = {kernel, desc, args, context.scratch, context.scratch_stride};
   const int64_t items = kernel->work_items(desc);
   const int64_t cost = step.batched && step.cost < INT64_MAX / context.batch ? step.cost * context.batch : step.cost;
   if (cost < kWorkWorthThreads) {

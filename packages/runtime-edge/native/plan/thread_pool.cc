@@ -79,12 +79,12 @@ struct ThreadPool::State {
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
   pthread_cond_t done = PTHREAD_COND_INITIALIZER;
-  std::atomic<uint32_t> finished{0};  // pieces
+  alignas(64) std::atomic<uint32_t> finished{0};  // pieces
   std::atomic<int32_t> sleeping{0};   // workers
   std::atomic<bool> caller_sleeps{false};
   std::atomic<bool> stop{false};
   // Of the job: written before its tickets, read by those who drew a piece. So are the shares' begins.
-  Job job = nullptr;
+  alignas(64) Job job = nullptr;
   void* context = nullptr;
   uint32_t pieces = 0;
   Share* shares = nullptr;
@@ -179,7 +179,7 @@ ThreadPool* ThreadPool::create(int32_t threads) {
   ThreadPool* pool = new (malloc(sizeof(ThreadPool))) ThreadPool();
   pool->threads_ = threads < kMaxThreads ? threads : kMaxThreads;
   if (threads <= 1) return pool;
-  pool->state_ = new (malloc(sizeof(State))) State();
+  pool->state_ = new (aligned_alloc(alignof(State), sizeof(State))) State();
   pool->state_->threads = pool->threads_;
   pool->state_->shares = static_cast<State::Share*>(aligned_alloc(alignof(State::Share), sizeof(State::Share) * size_t(pool->threads_)));
   for (int32_t i = 0; i < pool->threads_; ++i) new (&pool->state_->shares[i]) State::Share();
