@@ -14,12 +14,9 @@ import {
   Mask,
 } from '@dgconv/core';
 import { type FormCosts } from './form-costs.js';
-import { blocksTime, denseTime } from './group-costs.js';
+import { blocksTime, denseTime, groupedTime, worthwhile } from './group-costs.js';
 import { graphPass, type Pass } from './pass.js';
 import { rewriteNodes } from './rewrite.js';
-
-/** A new form has to be this much faster on paper: measurements scatter, and a form that is kept keeps its layer recognisable. */
-const worthwhile = 0.9;
 
 /**
  * For formats that know equal groups only: a convolution becomes dense (zeros where nothing is connected), keeps its groups, or has
@@ -56,10 +53,10 @@ function fastestForm(
   const { channelsOut, channelsIn } = grouping;
   const pixels = elementCount(shapes.get(node.id)!.slice(1, 3));
   const inputPixels = elementCount(shapes.get(node.inputs[0]!)!.slice(1, 3));
-  const taps = pixels * elementCount(node.attrs.kernelSize);
-  const timeOf = (blocks: readonly GroupBlock[]): number => blocksTime(blocks, taps, costs);
+  const extent = { pixels, positions: elementCount(node.attrs.kernelSize) };
+  const timeOf = (blocks: readonly GroupBlock[]): number => blocksTime(blocks, extent, costs);
   const dense: DenseGrouping = { kind: 'dense', channelsOut, channelsIn, groups: 1 };
-  const timeDense = denseTime(grouping, taps, costs);
+  const timeDense = denseTime(grouping, extent, costs);
   switch (grouping.kind) {
     case 'dense':
       return grouping;
@@ -69,27 +66,14 @@ function fastestForm(
       const best = [...forms, { form: dense, time: timeDense }].reduce((a, b) => (b.time < a.time ? b : a));
       return best.time < worthwhile * kept ? best.form : grouping;
     }
-    case 'unequal': {
-      // Slices of the input and the concatenation of the buckets.
-      const moved = costs.move(inputPixels * channelsIn + pixels * channelsOut);
-      const started = costs.start(2 * bucketCount(grouping.blocks));
-      return timeOf(grouping.blocks) + moved + started < timeDense ? grouping : dense;
-    }
-    case 'shared-inputs': {
-      const gathered = grouping.classes.reduce((sum, { inputs }) => sum + inputs.length, 0);
-      const moved = costs.move(inputPixels * gathered) + costs.start(1);
-      return timeOf(grouping.classes) + moved < timeDense ? grouping : dense;
-    }
+    case 'unequal':
+    case 'shared-inputs':
+      // A dense convolution is one operation, and asks for no order.
+      return groupedTime(grouping, extent, inputPixels, costs) < worthwhile * timeDense ? grouping : dense;
     case 'shared-outputs':
     case 'unstructured':
       return dense;
   }
-}
-
-/** Sizes of blocks that have outputs: as many grouped convolutions are needed at least. */
-function bucketCount(blocks: readonly GroupBlock[]): number {
-  const sizes = blocks.filter(({ outputs }) => outputs.length > 0);
-  return new Set(sizes.map(({ inputs, outputs }) => `${inputs.length} ${outputs.length}`)).size;
 }
 
 /** The groupings that arise when runs of m groups become one group with zeros, for every m that divides their number. */

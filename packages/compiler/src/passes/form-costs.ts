@@ -1,84 +1,57 @@
+import { costTables, type CostTable, type Machine, type MultiplyAddTimes } from './form-cost-tables.js';
+
 /** What an ONNX or TFLite file is tuned for. `.edge` files are the same everywhere. */
-export type Target = 'generic' | 'arm64' | 'x64' | 'wasm';
+export type Target = 'generic' | Machine;
 
 /** The names of all targets. */
 export const targets: readonly Target[] = ['generic', 'arm64', 'x64', 'wasm'];
 
-/**
- * Time of one multiply-add by channels a group (the smaller side), in units of one in a dense convolution of the same runtime.
- * Between the entries the logarithms are interpolated; the last entry stands for everything wider.
- */
-type MultiplyAddTimes = readonly (readonly [channels: number, time: number])[];
-
-/** ONNX Runtime 1.32 on an EPYC core (AVX-512), 3×3, 128 channels, 56²: GFLOP/s 28, 12.5, 23, 38, 97, 104, dense 114. */
-const onnxX64: MultiplyAddTimes = [
-  [1, 114 / 28],
-  [2, 114 / 12.5],
-  [4, 114 / 23],
-  [8, 114 / 38],
-  [16, 114 / 97],
-  [32, 114 / 104],
-  [64, 1],
-];
-
-/** LiteRT's XNNPACK on the same core and convolutions: GFLOP/s 23, 7.2, 15, 37, 66, 85, dense 103. */
-const tfliteX64: MultiplyAddTimes = [
-  [1, 103 / 23],
-  [2, 103 / 7.2],
-  [4, 103 / 15],
-  [8, 103 / 37],
-  [16, 103 / 66],
-  [32, 103 / 85],
-  [64, 1],
-];
-
-/** ONNX Runtime's arm64 library, instructions per 4-lane multiply-add counted under qemu: 7.25, 4.23, 2.86, 2.06; dense 1.4. */
-const onnxArm64: MultiplyAddTimes = [
-  [2, 7.25 / 1.4],
-  [4, 4.23 / 1.4],
-  [8, 2.86 / 1.4],
-  [16, 2.06 / 1.4],
-  [64, 1],
-];
-
-/** LiteRT's arm64 library, counted likewise: 10.9, 6.23, 1.75; dense 1.4. */
-const tfliteArm64: MultiplyAddTimes = [
-  [2, 10.9 / 1.4],
-  [4, 6.23 / 1.4],
-  [8, 1.75 / 1.4],
-  [64, 1],
-];
-
-const tables: Readonly<Record<'onnx' | 'tflite', Readonly<Record<Target, MultiplyAddTimes>>>> = {
-  onnx: { generic: onnxX64, x64: onnxX64, arm64: onnxArm64, wasm: onnxX64 },
-  tflite: { generic: tfliteX64, x64: tfliteX64, arm64: tfliteArm64, wasm: tfliteX64 },
-};
-
-/** Multiply-adds of a dense convolution that take as long as moving one value (read, written, an op of its own). */
-const movePrice = 16;
-
-/** Multiply-adds of a dense convolution that take as long as starting one more operation: about 4 µs at 57 multiply-adds a ns. */
-const operationPrice = 200_000;
-
-/** Predicted times on one target, in multiply-adds of a dense convolution. */
-export interface FormCosts {
-  /** A convolution with `connections` channel pairs at `taps` kernel positions times output pixels. */
-  convolution(connections: number, taps: number, channelsPerGroup: number): number;
-  move(values: number): number;
-  /** Starting so many more operations. */
-  start(operations: number): number;
+/** A convolution with groups of one size. */
+export interface GroupedWork {
+  /** Connected pairs of channels. */
+  readonly connections: number;
+  /** The smaller side of a group. */
+  readonly channelsPerGroup: number;
+  /** Of the output. */
+  readonly pixels: number;
+  /** Of the kernel. */
+  readonly positions: number;
 }
 
-/** The edge runtime's kernels are as fast for small groups as for dense convolutions. */
-const edge: MultiplyAddTimes = [[1, 1]];
+/** Predicted times on one target, in multiply-adds of a dense 3×3 convolution of the same runtime. */
+export interface FormCosts {
+  convolution(work: GroupedWork): number;
+  /** Putting so many values elsewhere: a gather of channels. */
+  move(values: number): number;
+  /** Copying so many values in runs: slices, concatenations. */
+  copy(values: number): number;
+  /** Starting so many more operations. */
+  start(operations: number): number;
+  /** Running groups of several sizes one after the other, `values` being read and written by all of them. */
+  buckets(count: number, values: number): number;
+  /** Multiply-adds of a dense convolution a nanosecond, where the target is one machine that was measured. */
+  readonly rate: number | undefined;
+}
 
-/** The predicted times of a format's runtime on a target, from measurements. */
+/** The predicted times of a format's runtime on a target, from measurements (`form-cost-tables.ts`). */
 export function formCosts(format: 'onnx' | 'tflite' | 'edge', target: Target): FormCosts {
-  const table = format === 'edge' ? edge : tables[format][target];
+  const tables = costTables[format];
+  // A model for nowhere in particular: the geometric mean of all machines, so that none counts more than another.
+  const chosen = target === 'generic' ? Object.values(tables) : [tables[target]];
+  const mean = (of: (table: CostTable) => number): number =>
+    Math.exp(chosen.reduce((sum, table) => sum + Math.log(of(table)), 0) / chosen.length);
+  const [move, copy, start] = [mean((table) => table.move), mean((table) => table.copy), mean((table) => table.start)];
   return {
-    convolution: (connections, taps, channelsPerGroup) => connections * taps * timeAt(table, channelsPerGroup),
-    move: (values) => values * movePrice,
-    start: (operations) => operations * operationPrice,
+    convolution: ({ connections, channelsPerGroup, pixels, positions }) => {
+      const time = mean((table) => timeAt(positions > 1 ? table.window : table.pointwise, channelsPerGroup));
+      return connections * pixels * positions * time;
+    },
+    move: (values) => values * move,
+    copy: (values) => values * copy,
+    start: (operations) => operations * start,
+    // Our engine reads and writes slices where they lie; other formats cut them out and join the results.
+    buckets: (count, values) => (format === 'edge' ? count * start : 2 * count * start + values * copy),
+    rate: target === 'generic' ? undefined : tables[target].rate,
   };
 }
 

@@ -12,17 +12,61 @@ import {
 import type { FormCosts } from './form-costs.js';
 import type { GroupOrders } from './group-orders.js';
 
+/** Another form has to be this much faster on paper: measurements scatter, and a form that is kept keeps its layer recognisable. */
+export const worthwhile = 0.9;
+
+/** Where a convolution is computed: output pixels and kernel positions. */
+export interface Extent {
+  readonly pixels: number;
+  readonly positions: number;
+}
+
 /** Predicted time of a convolution whose blocks run one beside the other, in multiply-adds of a dense one. */
-export function blocksTime(blocks: readonly GroupBlock[], taps: number, costs: FormCosts): number {
+export function blocksTime(blocks: readonly GroupBlock[], extent: Extent, costs: FormCosts): number {
   return blocks.reduce((sum, { inputs, outputs }) => {
-    const size = Math.min(inputs.length, outputs.length);
-    return size === 0 ? sum : sum + costs.convolution(inputs.length * outputs.length, taps, size);
+    const channelsPerGroup = Math.min(inputs.length, outputs.length);
+    if (channelsPerGroup === 0) return sum;
+    return sum + costs.convolution({ connections: inputs.length * outputs.length, channelsPerGroup, ...extent });
   }, 0);
 }
 
+/** Predicted time of a grouping in the form that a target gives it, without moving channels into order. */
+export function groupedTime(grouping: Grouping, extent: Extent, inputPixels: number, costs: FormCosts): number {
+  const { channelsIn, channelsOut } = grouping;
+  switch (grouping.kind) {
+    case 'dense':
+    case 'unstructured':
+      return denseTime(grouping, extent, costs);
+    case 'equal':
+      return blocksTime(blocksOf(grouping)!, extent, costs);
+    case 'unequal': {
+      const values = inputPixels * channelsIn + extent.pixels * channelsOut;
+      return blocksTime(grouping.blocks, extent, costs) + costs.buckets(bucketCount(grouping.blocks), values);
+    }
+    case 'shared-inputs': {
+      const gathered = grouping.classes.reduce((sum, { inputs }) => sum + inputs.length, 0);
+      return blocksTime(grouping.classes, extent, costs) + costs.move(inputPixels * gathered) + costs.start(1);
+    }
+    case 'shared-outputs':
+      return blocksTime(grouping.classes, extent, costs);
+  }
+}
+
+/** Sizes of blocks that have outputs: as many grouped convolutions are needed at least. */
+function bucketCount(blocks: readonly GroupBlock[]): number {
+  const sizes = blocks.filter(({ outputs }) => outputs.length > 0);
+  const count = new Set(sizes.map(({ inputs, outputs }) => `${inputs.length} ${outputs.length}`)).size;
+  return count === 1 ? 0 : count;
+}
+
 /** Predicted time of the same convolution with zeros where nothing is connected. */
-export function denseTime({ channelsIn, channelsOut }: Grouping, taps: number, costs: FormCosts): number {
-  return costs.convolution(channelsIn * channelsOut, taps, Math.min(channelsIn, channelsOut));
+export function denseTime(
+  { channelsIn, channelsOut }: Pick<Grouping, 'channelsIn' | 'channelsOut'>,
+  extent: Extent,
+  costs: FormCosts,
+): number {
+  const channelsPerGroup = Math.min(channelsIn, channelsOut);
+  return costs.convolution({ connections: channelsIn * channelsOut, channelsPerGroup, ...extent });
 }
 
 /** Whether the groups with their moves are predicted to be faster than a dense convolution with zeros; by node. */
@@ -33,13 +77,14 @@ export function worthMoving(
   const shapes = inferShapes(graph);
   const pixelsOf = (value: string): number => elementCount(shapes.get(value)!.slice(1, 3));
   return (node, grouping, orders) => {
-    const taps = pixelsOf(node.id) * elementCount(node.attrs.kernelSize);
+    const extent = { pixels: pixelsOf(node.id), positions: elementCount(node.attrs.kernelSize) };
     const moves = [
       ...(isIdentityPermutation(orders.inputs) ? [] : [pixelsOf(node.inputs[0]!) * grouping.channelsIn]),
       ...(isIdentityPermutation(orders.outputs) ? [] : [pixelsOf(node.id) * grouping.channelsOut]),
     ];
     const moved = costs.start(moves.length) + moves.reduce((sum, values) => sum + costs.move(values), 0);
-    return blocksTime(blocksOf(grouping) ?? [], taps, costs) + moved < denseTime(grouping, taps, costs);
+    const grouped = groupedTime(grouping, extent, pixelsOf(node.inputs[0]!), costs);
+    return grouped + moved < worthwhile * denseTime(grouping, extent, costs);
   };
 }
 

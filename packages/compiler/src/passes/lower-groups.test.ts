@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { randomFeeds, randomModel } from '@dgconv/core/testing';
 import { assignChannelOrders } from './assign-channel-orders.js';
 import { chooseForms } from './choose-forms.js';
-import { formCosts } from './form-costs.js';
+import { type FormCosts, formCosts } from './form-costs.js';
 import { hardenGates } from './harden-gates.js';
 import { lowerGroups } from './lower-groups.js';
 import { recogniseGroups } from './recognise-groups.js';
@@ -12,7 +12,14 @@ import { separateShuffles } from './separate-shuffles.js';
 
 const explicit = [hardenGates, recogniseGroups];
 /** Prices under which no groups are given up that a grouped convolution can express. */
-const groupsAreFree = { convolution: (connections: number) => connections, move: () => 0, start: () => 0 };
+const groupsAreFree: FormCosts = {
+  convolution: ({ connections }) => connections,
+  move: () => 0,
+  copy: () => 0,
+  start: () => 0,
+  buckets: () => 0,
+  rate: undefined,
+};
 const inOrder = () => ({ inputs: false, outputs: false });
 const lowered = [
   ...explicit,
@@ -46,9 +53,20 @@ test('unequal groups and shared inputs become grouped convolutions that compute 
 
 test('groups of two channels are merged for ONNX Runtime on x64 only where that is predicted to be faster', (t) => {
   const costs = formCosts('onnx', 'x64');
-  const time = (channels: number): number => costs.convolution(128 * channels, 9, channels);
+  const time = (channelsPerGroup: number): number =>
+    costs.convolution({ connections: 128 * channelsPerGroup, channelsPerGroup, pixels: 1, positions: 9 });
   t.true(time(16) < time(8), 'eight channels a group are slower than sixteen with zeros');
   t.true(time(4) < time(8), 'four channels are not');
-  t.true(costs.convolution(1, 1, 64) < costs.convolution(1, 1, 48));
-  t.is(costs.convolution(1, 1, 1000), 1);
+  t.true(time(64) / 64 < time(48) / 48, 'wider groups are faster');
+  t.is(time(1000) / 1000, time(64) / 64, 'beyond the table everything is as fast as its last entry');
+});
+
+test('what is tuned for nowhere in particular lies between the machines', (t) => {
+  for (const format of ['onnx', 'tflite', 'edge'] as const) {
+    const work = { connections: 1, channelsPerGroup: 4, pixels: 1, positions: 1 };
+    const times = (['x64', 'arm64', 'wasm'] as const).map((target) => formCosts(format, target).convolution(work));
+    const generic = formCosts(format, 'generic').convolution(work);
+    t.true(generic >= Math.min(...times) - 1e-9 && generic <= Math.max(...times) + 1e-9, format);
+    t.is(formCosts(format, 'generic').rate, undefined);
+  }
 });
