@@ -11,8 +11,10 @@ export interface OnnxAttribute {
   readonly tensor: OnnxTensor | null;
   readonly floats: readonly number[];
   readonly ints: readonly number[];
-  /** A nested graph (If, Loop): none of our operators has one. */
-  readonly isGraph: boolean;
+  /** The bytes of a nested graph, as the branches of an If have it: {@link decodeNestedGraph} reads them. */
+  readonly graph: Uint8Array | null;
+  /** Within a function: the attribute of the call whose value this one has. */
+  readonly reference: string | null;
 }
 
 export interface OnnxNode {
@@ -48,7 +50,26 @@ export interface OnnxModel {
   /** Version of each operator set by domain, ONNX's own under the empty name. */
   readonly opsets: ReadonlyMap<string, number>;
   readonly graph: OnnxGraph;
+  /** Functions that the model defines itself, by {@link functionKey}. */
+  readonly functions: ReadonlyMap<string, OnnxFunction>;
   readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** An operator that the model spells out in others. */
+export interface OnnxFunction {
+  readonly name: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly OnnxNode[];
+  /** Attributes that a call may leave out. */
+  readonly defaults: ReadonlyMap<string, OnnxAttribute>;
+  readonly opsets: ReadonlyMap<string, number>;
+}
+
+/** Under what a function is found by the nodes that call it. */
+export function functionKey(domain: string, name: string): string {
+  return `${domain}:${name}`;
 }
 
 /**
@@ -56,8 +77,12 @@ export interface OnnxModel {
  * @throws {InvalidInputError} if the bytes are no ONNX model.
  */
 export function decodeOnnx(bytes: Uint8Array): OnnxModel {
+  return decoding(() => decodeModel(bytes));
+}
+
+function decoding<Result>(decode: () => Result): Result {
   try {
-    return decodeModel(bytes);
+    return decode();
   } catch (error) {
     if (error instanceof InvalidInputError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -68,30 +93,66 @@ export function decodeOnnx(bytes: Uint8Array): OnnxModel {
 function decodeModel(bytes: Uint8Array): OnnxModel {
   let producer = '';
   let graph: OnnxGraph | null = null;
+  const functions = new Map<string, OnnxFunction>();
   const opsets = new Map<string, number>();
   const metadata = new Map<string, string>();
   eachField(bytes, (field, wire, reader) => {
     if (wire !== 2) return false;
     if (field === 2) producer = reader.string();
     else if (field === 7) graph = decodeGraph(reader.bytes());
-    else if (field === 8) {
-      let domain = '';
-      let version = 0;
-      eachField(reader.bytes(), (entry, entryWire, entryReader) => {
-        if (entry === 1 && entryWire === 2) domain = entryReader.string();
-        else if (entry === 2 && entryWire === 0) version = readInt64(entryReader);
-        else return false;
-        return true;
-      });
-      opsets.set(domain === 'ai.onnx' ? '' : domain, version);
-    } else if (field === 14) {
-      const [key, value] = decodeEntry(reader.bytes());
-      metadata.set(key, value);
+    else if (field === 8) opsets.set(...decodeOpset(reader.bytes()));
+    else if (field === 14) metadata.set(...decodeEntry(reader.bytes()));
+    else if (field === 25) {
+      const decoded = decodeFunction(reader.bytes());
+      functions.set(functionKey(decoded.domain, decoded.name), decoded);
     } else return false;
     return true;
   });
   if (graph === null) throw new InvalidInputError('not an ONNX model: it has no graph');
-  return { producer, opsets, graph, metadata };
+  return { producer, opsets, graph, functions, metadata };
+}
+
+function decodeOpset(bytes: Uint8Array): [domain: string, version: number] {
+  let domain = '';
+  let version = 0;
+  eachField(bytes, (field, wire, reader) => {
+    if (field === 1 && wire === 2) domain = reader.string();
+    else if (field === 2 && wire === 0) version = readInt64(reader);
+    else return false;
+    return true;
+  });
+  return [domain === 'ai.onnx' ? '' : domain, version];
+}
+
+function decodeFunction(bytes: Uint8Array): OnnxFunction {
+  let [name, domain] = ['', ''];
+  const [inputs, outputs]: [string[], string[]] = [[], []];
+  const nodes: OnnxNode[] = [];
+  const defaults = new Map<string, OnnxAttribute>();
+  const opsets = new Map<string, number>();
+  eachField(bytes, (field, wire, reader) => {
+    if (wire !== 2) return false;
+    if (field === 1) name = reader.string();
+    else if (field === 4) inputs.push(reader.string());
+    else if (field === 5) outputs.push(reader.string());
+    else if (field === 7) nodes.push(decodeNode(reader.bytes()));
+    else if (field === 9) opsets.set(...decodeOpset(reader.bytes()));
+    else if (field === 10) domain = reader.string();
+    else if (field === 11) {
+      const attribute = decodeAttribute(reader.bytes());
+      defaults.set(attribute.name, attribute);
+    } else return false;
+    return true;
+  });
+  return { name, domain, inputs, outputs, nodes, defaults, opsets };
+}
+
+/**
+ * The graph of an attribute.
+ * @throws {InvalidInputError} if the bytes are none.
+ */
+export function decodeNestedGraph(bytes: Uint8Array): OnnxGraph {
+  return decoding(() => decodeGraph(bytes));
 }
 
 function decodeGraph(bytes: Uint8Array): OnnxGraph {
@@ -156,7 +217,8 @@ function decodeAttribute(bytes: Uint8Array): OnnxAttribute {
   let int: number | null = null;
   let string: string | null = null;
   let tensor: OnnxTensor | null = null;
-  let isGraph = false;
+  let graph: Uint8Array | null = null;
+  let reference: string | null = null;
   const floats: number[] = [];
   const ints: number[] = [];
   eachField(bytes, (field, wire, reader) => {
@@ -174,13 +236,12 @@ function decodeAttribute(bytes: Uint8Array): OnnxAttribute {
         if (field === 7) floats.push(reader.float());
         else ints.push(readInt64(reader));
       }
-    } else if ((field === 6 || field === 11) && wire === 2) {
-      isGraph = true;
-      return false;
-    } else return false;
+    } else if (field === 6 && wire === 2) graph = reader.bytes();
+    else if (field === 21 && wire === 2) reference = reader.string();
+    else return false;
     return true;
   });
-  return { name, float, int, string, tensor, floats, ints, isGraph };
+  return { name, float, int, string, tensor, floats, ints, graph, reference };
 }
 
 function decodeValue(bytes: Uint8Array): OnnxValue {

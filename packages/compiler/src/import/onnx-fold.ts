@@ -1,6 +1,7 @@
 import { broadcastShape, elementCount, type Shape, stridesOf, transposeWeight, reshapeWeight } from '@dgconv/core';
 import type { Constant, Operand } from './onnx-graph.js';
 import { numbersOf, type OnnxNodeContext } from './onnx-node.js';
+import { placesOf } from './onnx-ops/gather.js';
 import {
   cutsOf,
   expandedShape,
@@ -10,6 +11,9 @@ import {
   unsqueezedShape,
 } from './onnx-ops/shape.js';
 import { isFloatType } from './onnx-tensor.js';
+
+/** ONNX's element type of truth values. */
+const boolean = 9;
 
 /** Numbers that folding may make at once. */
 const largestResult = 2 ** 22;
@@ -137,6 +141,12 @@ const elementwise =
     );
   };
 
+/** The same over any number of operands. */
+const chained =
+  (of: (a: number, b: number) => number): Fold =>
+  (context, inputs) =>
+    inputs.slice(1).reduce((left, right) => elementwise(of)(context, [left, right]) as Constant, inputs[0]!);
+
 const unary =
   (of: (x: number) => number): Fold =>
   (context, inputs) => {
@@ -185,17 +195,20 @@ const folds: ReadonlyMap<string, Fold> = new Map<string, Fold>([
         inputs,
       ),
   ],
-  ['Max', elementwise(Math.max)],
-  ['Min', elementwise(Math.min)],
+  ['Max', chained(Math.max)],
+  ['Min', chained(Math.min)],
   ['Equal', elementwise((a, b) => Number(a === b), true)],
   ['Less', elementwise((a, b) => Number(a < b), true)],
   ['Greater', elementwise((a, b) => Number(a > b), true)],
+  ['LessOrEqual', elementwise((a, b) => Number(a <= b), true)],
+  ['GreaterOrEqual', elementwise((a, b) => Number(a >= b), true)],
   ['And', elementwise((a, b) => Number(a !== 0 && b !== 0), true)],
   ['Or', elementwise((a, b) => Number(a !== 0 || b !== 0), true)],
   ['Not', unary((x) => Number(x === 0))],
   ['Neg', unary((x) => -x)],
   ['Abs', unary(Math.abs)],
   ['Sqrt', unary(Math.sqrt)],
+  ['Sign', unary(Math.sign)],
   ['Floor', unary(Math.floor)],
   ['Ceil', unary(Math.ceil)],
   ['Reciprocal', unary((x) => 1 / x)],
@@ -206,9 +219,17 @@ const folds: ReadonlyMap<string, Fold> = new Map<string, Fold>([
   [
     'Cast',
     (context, [x]) => {
-      const isFloat = isFloatType(context.int('to', 1));
-      if (isFloat === x!.isFloat) return x!;
+      const type = context.int('to', 1);
+      const isFloat = isFloatType(type);
+      if (isFloat === x!.isFloat && type !== boolean) return x!;
       const values = numbersOf(x!, context);
+      if (type === boolean)
+        return made(
+          context,
+          x!.shape,
+          Float64Array.from(values, (value) => Number(value !== 0)),
+          false,
+        );
       return made(context, x!.shape, Float64Array.from(values, isFloat ? (value) => value : Math.trunc), isFloat);
     },
   ],
@@ -304,6 +325,18 @@ const folds: ReadonlyMap<string, Fold> = new Map<string, Fold>([
         for (const index of positions)
           for (let k = 0; k < inner; k++) result[place++] = values[(block * length + index) * inner + k]!;
       return made(context, shape, result, x.isFloat);
+    },
+  ],
+  [
+    'GatherND',
+    (context, [x]) => {
+      if (context.int('batch_dims', 0) !== 0) context.refuse("'batch_dims' must be 0");
+      const { shape, indices, rest } = placesOf(context, x!.shape);
+      const values = numbersOf(x!, context);
+      const size = elementCount(rest);
+      const result = allocate(context, shape);
+      indices.forEach((index, at) => result.set(values.slice(index * size, (index + 1) * size), at * size));
+      return made(context, shape, result, x!.isFloat);
     },
   ],
   [

@@ -20,68 +20,13 @@ import onnxProto, { type onnx } from 'onnx-proto';
 import { emitOnnx } from '../emit/onnx.js';
 import { importModel } from './import-model.js';
 import { importOnnx } from './onnx.js';
-
-const { ModelProto, TensorProto } = onnxProto.onnx;
-
-type Dimensions = readonly (number | string)[];
-
-const value = (name: string, dimensions: Dimensions): onnx.IValueInfoProto => ({
-  name,
-  type: {
-    tensorType: {
-      elemType: TensorProto.DataType.FLOAT,
-      shape: { dim: dimensions.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size })) },
-    },
-  },
-});
-
-const floats = (name: string, dims: readonly number[], values: readonly number[]): onnx.ITensorProto => ({
-  name,
-  dims: [...dims],
-  dataType: TensorProto.DataType.FLOAT,
-  rawData: new Uint8Array(Float32Array.from(values).buffer),
-});
-
-const integers = (name: string, values: readonly number[]): onnx.ITensorProto => ({
-  name,
-  dims: [values.length],
-  dataType: TensorProto.DataType.INT64,
-  int64Data: [...values],
-});
-
-const node = (
-  opType: string,
-  input: readonly string[],
-  output: readonly string[],
-  attribute: onnx.IAttributeProto[] = [],
-): onnx.INodeProto => ({ opType, input: [...input], output: [...output], name: `the ${opType}`, attribute });
-
-const ints = (name: string, values: readonly number[]): onnx.IAttributeProto => ({ name, ints: [...values], type: 7 });
-
-interface Parts {
-  readonly opset?: number;
-  readonly nodes: onnx.INodeProto[];
-  readonly initializers?: onnx.ITensorProto[];
-  readonly input?: Dimensions;
-  readonly outputs?: readonly string[];
-}
-
-function encode({ opset = 13, nodes, initializers = [], input = [1, 2, 2, 2], outputs = ['y'] }: Parts): Uint8Array {
-  const graph = {
-    name: 'test',
-    node: nodes,
-    initializer: initializers,
-    input: [value('x', input)],
-    output: outputs.map((name) => value(name, [])),
-  };
-  return ModelProto.encode(
-    ModelProto.create({ irVersion: 8, opsetImport: [{ domain: '', version: opset }], graph }),
-  ).finish();
-}
+import { encode, floats, integers, ints, node, type Parts } from './testing/onnx-bytes.js';
 
 function run(model: Model, x: readonly number[]): number[] {
   return Array.from(interpret(model, { x })['y']!);
 }
+
+const { TensorProto } = onnxProto.onnx;
 
 test('an image goes in and comes out channels last, and no transpose stands between convolutions', (t) => {
   const one = floats('w', [2, 2, 1, 1], [0, 1, 1, 0]);

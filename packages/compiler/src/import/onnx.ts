@@ -9,10 +9,8 @@ import {
 } from '@dgconv/core';
 import { parseMetadata } from '../emit/metadata.js';
 import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from './onnx-file.js';
-import { foldConstants } from './onnx-fold.js';
-import { type Constant, type Form, largestValue, OnnxGraphBuilder, type Operand } from './onnx-graph.js';
-import { OnnxNodeContext } from './onnx-node.js';
-import { onnxOps } from './onnx-ops/index.js';
+import { type Constant, type Form, largestValue, OnnxGraphBuilder } from './onnx-graph.js';
+import { OnnxNodeImporter, Scope } from './onnx-nodes.js';
 import { elementTypeName, type ExternalReader, isFloatType, type OnnxTensor } from './onnx-tensor.js';
 
 export interface OnnxImportOptions {
@@ -38,7 +36,7 @@ const newest = 28;
  * @throws {UnsupportedError} naming node, operator and reason.
  */
 export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): Model {
-  const { graph, opsets, producer, metadata: texts } = decodeOnnx(bytes);
+  const { graph, opsets, functions, producer, metadata: texts } = decodeOnnx(bytes);
   const opset = opsets.get('');
   if (opset === undefined || !(opset >= oldest && opset <= newest)) {
     throw new UnsupportedError(
@@ -53,7 +51,7 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     if (length > most) throw new UnsupportedError(`the model has ${length} ${what}: at most ${most} are supported`);
   }
   const builder = new OnnxGraphBuilder(fileSource(graph, options.readExternal ?? noExternalData));
-  const values = new Map<string, Operand>();
+  const values = new Scope();
   for (const [name, tensor] of graph.initializers) values.set(name, initializer(tensor, builder.file));
   for (const [name, tensor] of options.constants ?? []) {
     const isFloat = isFloatType(tensor.elementType);
@@ -67,8 +65,9 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
   for (const input of inputs) {
     if (values.has(input.name)) continue;
     const form = inputForm(input, readers.get(input.name) ?? []);
+    const isOnlyCast = isCast(input.name, readers);
     isChannelsLast ||= form === 'given' && input.dimensions?.length === 4;
-    const shape = inputShape(input, form, options);
+    const shape = inputShape(input, form, isOnlyCast, options);
     if (elementCount(shape) > largestValue) {
       throw new InvalidInputError(
         `the input '${input.name}' has shape [${shape.join(', ')}]: at most 2^28 values are supported`,
@@ -76,7 +75,7 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
     }
     values.set(input.name, builder.input(input.name, shape, form));
   }
-  for (const node of graph.nodes) importNode(node, values, opset, builder);
+  new OnnxNodeImporter(builder, functions, largestNodeCount).importNodes(graph.nodes, values, opset);
   const outputs = graph.outputs.map(({ name }) => {
     const value = values.get(name);
     if (value === undefined) throw new InvalidInputError(`the output '${name}' is computed by no node`);
@@ -105,6 +104,23 @@ function readersOf(nodes: readonly OnnxNode[]): ReadonlyMap<string, readonly Onn
     }
   }
   return readers;
+}
+
+/** Operators that leave every value as it is, wherever they put it. */
+const movers: ReadonlySet<string> = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Identity', 'Slice']);
+
+/** Whether all that is done with an integer input, perhaps after it was moved, is a cast: then its values may as well come as float32. */
+function isCast(name: string, readers: ReadonlyMap<string, readonly OnnxNode[]>, depth = 0): boolean {
+  const found = readers.get(name) ?? [];
+  return (
+    found.length > 0 &&
+    found.every(
+      ({ operator, inputs, outputs }) =>
+        operator === 'Cast' ||
+        operator === 'Shape' ||
+        (movers.has(operator) && inputs[0] === name && depth < 16 && isCast(outputs[0] ?? '', readers, depth + 1)),
+    )
+  );
 }
 
 const noExternalData: ExternalReader = ({ location }) => {
@@ -155,11 +171,11 @@ function inputForm(input: OnnxValue, readers: readonly OnnxNode[]): Form {
   return isSquare && (last === 1 || last === 3) ? 'given' : 'last';
 }
 
-function inputShape(input: OnnxValue, form: Form, options: OnnxImportOptions): Shape {
+function inputShape(input: OnnxValue, form: Form, isOnlyCast: boolean, options: OnnxImportOptions): Shape {
   const { name, dimensions, elementType } = input;
-  if (elementType !== null && !isFloatType(elementType)) {
+  if (elementType !== null && !isFloatType(elementType) && !isOnlyCast) {
     throw new UnsupportedError(
-      `the input '${name}' is ${elementTypeName(elementType)}: only floating-point inputs are supported`,
+      `the input '${name}' is ${elementTypeName(elementType)}: only floating-point inputs are supported, and integers that are cast to it at once`,
     );
   }
   if (dimensions === null || elementType === null) {
@@ -202,63 +218,4 @@ function inputShape(input: OnnxValue, form: Form, options: OnnxImportOptions): S
         'the height and width are known from the model, from "input_size": [H, W] in an architecture file, or from --input-shape C,H,W',
     );
   });
-}
-
-function importNode(node: OnnxNode, values: Map<string, Operand>, opset: number, builder: OnnxGraphBuilder): void {
-  const where = `node '${node.name !== '' ? node.name : (node.outputs[0] ?? '')}' (${node.operator})`;
-  if (node.outputs.every((output) => output === '')) return;
-  const inputs = node.inputs.map((name) => {
-    if (name === '') return null;
-    const value = values.get(name);
-    if (value === undefined) throw new InvalidInputError(`${where} reads '${name}', which no earlier node computes`);
-    return value;
-  });
-  const context = new OnnxNodeContext(node, inputs, opset, builder);
-  const results = resultsOf(context, where);
-  node.outputs.forEach((output, index) => {
-    const result = results[index];
-    if (output === '') return;
-    if (values.has(output)) throw new InvalidInputError(`${where} computes '${output}', which is there already`);
-    if (result === undefined) context.refuse(`its output '${output}' is not supported`);
-    values.set(output, result!);
-  });
-}
-
-function resultsOf(context: OnnxNodeContext, where: string): readonly Operand[] {
-  const { node } = context;
-  if (node.domain !== '')
-    throw new UnsupportedError(`${where}: operators of the domain '${node.domain}' are not supported`);
-  if (node.operator === 'Constant') return [constantNode(context)];
-  try {
-    const folded = foldConstants(context);
-    if (folded !== null) return folded;
-    const op = onnxOps.get(node.operator);
-    if (op === undefined) throw new UnsupportedError(`${where}: the operator is not supported`);
-    const result = op(context);
-    return Array.isArray(result) ? (result as readonly Operand[]) : [result as Operand];
-  } catch (error) {
-    if (error instanceof InvalidInputError && !error.message.includes(context.id)) {
-      throw new InvalidInputError(`${where}: ${error.message}`, { cause: error });
-    }
-    throw error;
-  }
-}
-
-/** A Constant node: one of several attributes holds its value. */
-function constantNode(context: OnnxNodeContext): Constant {
-  const { builder, id } = context;
-  const tensor = context.attribute('value')?.tensor;
-  if (tensor !== null && tensor !== undefined) {
-    const values = tensor.read(noExternalData);
-    return builder.constant(id, tensor.shape, values, isFloatType(tensor.elementType));
-  }
-  const single = context.attribute('value_float')?.float ?? null;
-  if (single !== null) return builder.constant(id, [], Float64Array.of(single), true);
-  const integer = context.attribute('value_int')?.int ?? null;
-  if (integer !== null) return builder.constant(id, [], Float64Array.of(integer), false);
-  const floats = context.floats('value_floats');
-  if (floats !== null) return builder.constant(id, [floats.length], Float64Array.from(floats), true);
-  const ints = context.ints('value_ints');
-  if (ints !== null) return builder.constant(id, [ints.length], Float64Array.from(ints), false);
-  return context.refuse('it has no value that is supported');
 }

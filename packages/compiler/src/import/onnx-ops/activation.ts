@@ -32,9 +32,31 @@ export function Sigmoid(context: OnnxNodeContext): Dynamic {
   return { ...activate(context, x, { function: 'sigmoid' }), note: { kind: 'sigmoid', of: x } };
 }
 
+/** With `approximate` = tanh: `x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)))`, which is `x · sigmoid(2·√(2/π) · (…))`. */
 export function Gelu(context: OnnxNodeContext): Dynamic {
-  if (context.string('approximate', 'none') !== 'none') context.refuse('its tanh approximation is not supported');
-  return activate(context, context.dynamic(0), { function: 'gelu' });
+  const x = context.dynamic(0);
+  if (context.string('approximate', 'none') !== 'tanh') return activate(context, x, { function: 'gelu' });
+  const slope = 2 * Math.sqrt(2 / Math.PI);
+  const squared = binary(context, 'multiply', x, x, 'squared');
+  const factor = scaleAndShift(context, squared, slope * 0.044715, slope, 'factor');
+  const inner = binary(context, 'multiply', x, factor, 'inner');
+  return binary(context, 'multiply', x, activate(context, inner, { function: 'sigmoid' }, 'gate'));
+}
+
+/** `x · tanh(softplus(x))`. */
+export function Mish(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const soft = activate(context, x, { function: 'softplus' }, 'softplus');
+  return binary(context, 'multiply', x, activate(context, soft, { function: 'tanh' }, 'gate'));
+}
+
+/** `x · sigmoid(α·x)`. */
+export function Swish(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const alpha = context.float('alpha', 1);
+  if (alpha === 1) return activate(context, x, { function: 'swish' });
+  const gate = activate(context, scaleAndShift(context, x, alpha, 0, 'scaled'), { function: 'sigmoid' }, 'gate');
+  return binary(context, 'multiply', x, gate);
 }
 
 export function LeakyRelu(context: OnnxNodeContext): Dynamic {

@@ -132,7 +132,7 @@ function composite(context: OnnxNodeContext, name: BinaryFunction, left: Operand
       [left, right],
       [right, left],
     ] as const) {
-      if (note === undefined || note.of !== x) continue;
+      if (note === undefined || !('of' in note) || note.of !== x) continue;
       if (note.kind === 'sigmoid') return apply(x, { function: 'swish' });
       const isSixth = note.kind === 'hard-sigmoid' && near(note.alpha, 1 / 6) && near(note.beta, 0.5);
       if (isSixth) return apply(x, { function: 'hard-swish' });

@@ -2,6 +2,8 @@ import type { OnnxOp } from '../onnx-node.js';
 import * as activation from './activation.js';
 import * as arithmetic from './arithmetic.js';
 import * as convolution from './convolution.js';
+import * as decision from './decision.js';
+import * as gather from './gather.js';
 import * as linear from './linear.js';
 import * as normalization from './normalization.js';
 import * as pooling from './pooling.js';
@@ -13,6 +15,8 @@ const families: readonly Readonly<Record<string, unknown>>[] = [
   activation,
   arithmetic,
   convolution,
+  decision,
+  gather,
   linear,
   normalization,
   pooling,

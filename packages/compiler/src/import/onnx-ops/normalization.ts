@@ -1,8 +1,10 @@
-import { elementCount, reshapeWeight, type Weight } from '@dgconv/core';
+import { elementCount, reshapeWeight, takeWeight, type Weight } from '@dgconv/core';
 import type { Constant, Dynamic, Form, Operand } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
 import { activate } from './activation.js';
 import { binary, scaleAndShift } from './arithmetic.js';
+import { reducedOver } from './reduction.js';
+import { reshaped } from './shape.js';
 
 export function BatchNormalization(context: OnnxNodeContext): Dynamic {
   if (context.int('training_mode', 0) !== 0) context.refuse('training mode is not supported');
@@ -48,6 +50,45 @@ export function InstanceNormalization(context: OnnxNodeContext): Dynamic {
   const inputs = [context.builder.in('last', normal)];
   const attrs = { channels };
   return context.result('last', context.add({ op: 'affine', inputs, attrs, weights: { scale, shift } }));
+}
+
+/** The same over the channels of each group together; sets before 21 scale and shift by group, later ones by channel. */
+export function GroupNormalization(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const channels = channelsOf(context, x);
+  const groups = context.int('num_groups', 0);
+  if (groups < 1 || channels % groups !== 0) context.refuse(`${groups} groups do not divide ${channels} channels`);
+  const rows = reshaped(context, x, [x.shape[0]!, groups, elementCount(x.shape.slice(1)) / groups], 'groups');
+  const { normal } = standardised(context, rows, 'given', [2], context.float('epsilon', 1e-5));
+  const perChannel = (index: number): Weight => {
+    if (context.opset >= 21) return vector(context, index, channels);
+    const owner = Array.from({ length: channels }, (_, channel) => Math.floor((channel * groups) / channels));
+    return takeWeight(vector(context, index, groups), 0, owner, groups);
+  };
+  const form = x.shape.length < 3 ? 'given' : 'last';
+  const inputs = [context.builder.in(form, reshaped(context, normal, x.shape, 'channels'))];
+  const weights = { scale: perChannel(1), shift: perChannel(2) };
+  return context.result(form, context.add({ op: 'affine', inputs, attrs: { channels }, weights }));
+}
+
+/** `(x - mean) / deviation` over some axes, all but the channels where none are named. */
+export function MeanVarianceNormalization(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const rank = x.shape.length;
+  const axes = (context.ints('axes') ?? [0, 2, 3]).map((axis) => context.axis(axis, rank));
+  return standardised(context, x, 'given', axes, 1e-9).normal;
+}
+
+/** `x / ‖x‖` along an axis, of the sum of magnitudes (p = 1) or the Euclidean length (p = 2). */
+export function LpNormalization(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const axes = [context.axis(context.int('axis', -1), x.shape.length)];
+  const isEuclidean = context.int('p', 2) === 2;
+  const sizes = isEuclidean
+    ? binary(context, 'multiply', x, x, 'squared')
+    : activate(context, x, { function: 'abs' }, 'abs');
+  const sum = reducedOver(context, sizes, 'sum', axes, true, 'sum');
+  return binary(context, 'divide', x, isEuclidean ? activate(context, sum, { function: 'sqrt' }, 'norm') : sum);
 }
 
 /** `x / (bias + alpha/size · Σ x²)^beta`, the sum over `size` neighbouring channels: a 1×1 convolution with a band of ones. */

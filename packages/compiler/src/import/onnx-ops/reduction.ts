@@ -14,7 +14,19 @@ function reduced(context: OnnxNodeContext, x: Dynamic, name: ReduceFunction, par
     listed === null || listed.length === 0
       ? Array.from({ length: rank }, (_, axis) => axis)
       : listed.map((axis) => context.axis(axis, rank));
-  const keepDims = context.int('keepdims', 1) === 1;
+  return reducedOver(context, x, name, axes, context.int('keepdims', 1) === 1, part);
+}
+
+/** x reduced over some of its axes, as ONNX counts them. */
+export function reducedOver(
+  context: OnnxNodeContext,
+  x: Dynamic,
+  name: ReduceFunction,
+  axes: readonly number[],
+  keepDims: boolean,
+  part = '',
+): Dynamic {
+  const rank = x.shape.length;
   const { builder } = context;
   const [isBatchReduced, isChannelReduced] = [axes.includes(0), axes.includes(1)];
   // Without its first axis the rest of a channels-last value is in no order that we know.

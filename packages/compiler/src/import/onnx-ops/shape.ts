@@ -1,6 +1,7 @@
 import { digitPermutation, elementCount, type Shape } from '@dgconv/core';
 import { axisIn, type Dynamic, type Form, inForm, isIdentity, type Operand, toGiven, toLast } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
+import { elementTypeName, isFloatType } from '../onnx-tensor.js';
 
 /** x with another shape, elements in ONNX's order. */
 export function reshaped(context: OnnxNodeContext, x: Dynamic, shape: Shape, part = ''): Dynamic {
@@ -228,25 +229,6 @@ export function Split(context: OnnxNodeContext): Dynamic[] {
   });
 }
 
-/** Constant indices along one axis. */
-export function Gather(context: OnnxNodeContext): Dynamic {
-  const x = context.dynamic(0);
-  const rank = x.shape.length;
-  const axis = context.axis(context.int('axis', 0), rank);
-  const length = x.shape[axis]!;
-  const { shape } = context.constant(1);
-  const indices = context.numbers(1).map((index) => (index < 0 ? index + length : index));
-  const wrong = indices.find((index) => !Number.isInteger(index) || index < 0 || index >= length);
-  if (wrong !== undefined || indices.length === 0) context.refuse(`index ${wrong} is outside ${length} entries`);
-  const form = context.builder.preferredForm([x]);
-  const attrs = { axis: rank < 3 ? axis : axisIn(form, rank, axis), indices };
-  const inputs = [context.builder.in(form, x)];
-  const isVector = shape.length === 1;
-  const id = context.add({ op: 'take', inputs, attrs, weights: {} }, isVector ? '' : 'taken');
-  const taken = context.result(form, id);
-  return isVector ? taken : reshaped(context, taken, [...x.shape.slice(0, axis), ...shape, ...x.shape.slice(axis + 1)]);
-}
-
 export function Pad(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
   const rank = x.shape.length;
@@ -352,8 +334,9 @@ export function Dropout(context: OnnxNodeContext): Dynamic {
 /** Between floating-point types nothing changes: everything is computed in float32. */
 export function Cast(context: OnnxNodeContext): Operand {
   const type = context.int('to', 1);
-  if (type !== 1 && type !== 10 && type !== 11 && type !== 16)
-    context.refuse(`a cast to element type ${type} is not supported`);
+  const input = context.input(0);
+  const isWhole = input.kind === 'dynamic' && input.note?.kind === 'whole';
+  if (!isFloatType(type) && !isWhole) context.refuse(`a cast to ${elementTypeName(type)} is not supported`);
   return context.dynamic(0);
 }
 
