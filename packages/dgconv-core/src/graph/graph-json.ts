@@ -21,7 +21,7 @@ import {
   tagged,
 } from './decoder.js';
 import type { Graph, GraphMetadata, Node, NodeOf, Preprocessing } from './graph.js';
-import type { Activation, AttrsByOp, OpKind, Padding, Window } from './ops.js';
+import { type Activation, type AttrsByOp, type OpKind, type Padding, plainActivations, type Window } from './ops.js';
 import { verifyGraph } from './verify.js';
 import { decodeWeight } from './weight-json.js';
 
@@ -80,26 +80,7 @@ const connectivity: Decoder<Connectivity> = tagged<Connectivity>('kind', {
 });
 
 const plainActivation = object({
-  function: oneOf(
-    'identity',
-    'relu',
-    'relu6',
-    'sigmoid',
-    'hard-swish',
-    'swish',
-    'tanh',
-    'exp',
-    'sqrt',
-    'abs',
-    'negate',
-    'gelu',
-    'softplus',
-    'erf',
-    'log',
-    'floor',
-    'ceil',
-    'reciprocal',
-  ),
+  function: oneOf(...plainActivations),
 });
 const activation: Decoder<Activation> = (value, place) => {
   const name = typeof value === 'object' && value !== null ? (value as { function?: unknown }).function : undefined;

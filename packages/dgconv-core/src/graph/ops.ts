@@ -12,29 +12,31 @@ export interface Padding {
   readonly right: number;
 }
 
+/** The pointwise functions without parameters. */
+export const plainActivations = [
+  'identity',
+  'relu',
+  'relu6',
+  'sigmoid',
+  'hard-swish',
+  'swish',
+  'tanh',
+  'exp',
+  'sqrt',
+  'abs',
+  'negate',
+  'gelu',
+  'softplus',
+  'erf',
+  'log',
+  'floor',
+  'ceil',
+  'reciprocal',
+] as const;
+
 /** A pointwise function; `alpha` and `beta` mean: leaky-relu slope; clip min, max; hard-sigmoid slope, offset; elu alpha. */
 export type Activation =
-  | {
-      readonly function:
-        | 'identity'
-        | 'relu'
-        | 'relu6'
-        | 'sigmoid'
-        | 'hard-swish'
-        | 'swish'
-        | 'tanh'
-        | 'exp'
-        | 'sqrt'
-        | 'abs'
-        | 'negate'
-        | 'gelu'
-        | 'softplus'
-        | 'erf'
-        | 'log'
-        | 'floor'
-        | 'ceil'
-        | 'reciprocal';
-    }
+  | { readonly function: (typeof plainActivations)[number] }
   | { readonly function: 'leaky-relu' | 'elu'; readonly alpha: number }
   | { readonly function: 'clip' | 'hard-sigmoid'; readonly alpha: number; readonly beta: number };
 
