@@ -1,4 +1,4 @@
-// Grouped 1x1 convolution for WebAssembly: products with the small matrix of each group, inputs straight from NHWC.
+// 1x1 convolution for WebAssembly: products with the matrix of each group, inputs straight from NHWC.
 #pragma once
 
 #include "conv_reference.h"
@@ -123,12 +123,12 @@ template <int kVectors>
 struct PointConv {
   using Tiles = PointTiles<kVectors>;
   static constexpr int32_t kPanel = kVectors * kLanes;
-  static constexpr int32_t kRows = 4, kChunk = 8 * kRows;
+  static constexpr int32_t kRows = 4, kChunk = 16 * kRows;
 
   static bool supports(const ConvDesc& d) {
     return d.kernel_height == 1 && d.kernel_width == 1 && d.stride_height == 1 && d.stride_width == 1 && d.pad_top == 0 &&
            d.pad_left == 0 && d.output_height == d.input_height && d.output_width == d.input_width &&
-           d.pre == PreKind::kNone && !d.input_index && d.groups > 1 && d.output_channels / d.groups % kPanel == 0;
+           d.pre == PreKind::kNone && !d.input_index && d.output_channels / d.groups % kPanel == 0;
   }
 
   static size_t packed_bytes(const ConvDesc& d) {
