@@ -127,7 +127,10 @@ export class EdgeSession {
     return call.results;
   }
 
-  /** Like {@link run}, off the main thread with the native engine. The arrays must be left alone until it is done. */
+  /**
+   * Like {@link run}, off the calling thread; WebAssembly has a worker for it, where there are workers, from the first such run on.
+   * The arrays must be left alone until it is done.
+   */
   async runAsync(feeds: Tensors, outputs: Tensors = {}): Promise<Record<string, Float32Array>> {
     const session = this.#alive();
     const call = this.#bind(feeds, outputs);

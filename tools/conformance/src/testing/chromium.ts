@@ -74,7 +74,13 @@ const textOf = ({ buffer, byteOffset, byteLength }: Uint8Array | Float32Array): 
 const floatsOf = (text: string): Float32Array => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
 
 /** The engine in a page of a real Chromium, as a runtime. */
-export async function startChromium(): Promise<{ runtime: Runtime; version: string; close: () => Promise<void> }> {
+export async function startChromium(): Promise<{
+  runtime: Runtime;
+  version: string;
+  /** How many workers the page has started. */
+  workers: () => number;
+  close: () => Promise<void>;
+}> {
   const { address, close: closeServer } = await serve();
   const profile = mkdtempSync(join(tmpdir(), 'dgconv-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
@@ -87,6 +93,8 @@ export async function startChromium(): Promise<{ runtime: Runtime; version: stri
   });
   const page = await context.newPage();
   const errors: string[] = [];
+  let workers = 0;
+  page.on('worker', () => workers++);
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   await page.goto(address);
@@ -120,6 +128,7 @@ export async function startChromium(): Promise<{ runtime: Runtime; version: stri
   return {
     runtime,
     version,
+    workers: () => workers,
     async close() {
       await context.close();
       closeServer();

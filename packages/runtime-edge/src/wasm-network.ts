@@ -1,0 +1,195 @@
+// The module's exports as a class. Nothing but types is imported here: a browser's workers know no import maps.
+import type { EngineErrorCode, EngineOptions, EngineTensor } from './engine.js';
+
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  _initialize(): void;
+  malloc(bytes: number): number;
+  free(pointer: number): void;
+  dgc_session_load(
+    bytes: number,
+    size: number,
+    options: number,
+    session: number,
+    message: number,
+    room: number,
+  ): number;
+  dgc_session_destroy(session: number): void;
+  dgc_session_input_count(session: number): number;
+  dgc_session_output_count(session: number): number;
+  dgc_session_input(session: number, index: number, info: number): number;
+  dgc_session_output(session: number, index: number, info: number): number;
+  dgc_session_run(
+    session: number,
+    batch: number,
+    inputs: number,
+    outputs: number,
+    message: number,
+    room: number,
+  ): number;
+  dgc_session_plan(session: number): number;
+  dgc_session_profile(session: number, isOn: number): void;
+  dgc_session_step_times(session: number, times: number, count: number): number;
+}
+
+const statusCodes: readonly EngineErrorCode[] = [
+  'ok',
+  'invalid-file',
+  'unsupported',
+  'invalid-argument',
+  'out-of-memory',
+  'io',
+];
+const messageBytes = 512;
+const infoBytes = 48;
+const optionsBytes = 24;
+
+/** What the module says when it refuses something. */
+export class WasmFailure extends Error {
+  constructor(
+    readonly code: EngineErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** What libc imports for streams that nothing here writes to, and the clock of profiled runs. */
+function imports(memory: () => WebAssembly.Memory): WebAssembly.Imports {
+  const unsupported = (): number => 52;
+  return {
+    wasi_snapshot_preview1: {
+      clock_time_get(_id: number, _precision: bigint, pointer: number): number {
+        new DataView(memory().buffer).setBigUint64(pointer, BigInt(Math.round(performance.now() * 1e6)), true);
+        return 0;
+      },
+      fd_close: unsupported,
+      fd_seek: unsupported,
+      fd_write: unsupported,
+    },
+  };
+}
+
+/** A network with a WebAssembly instance of its own, so that dropping it gives all memory back. */
+export class WasmNetwork {
+  readonly inputs: readonly EngineTensor[];
+  readonly outputs: readonly EngineTensor[];
+  readonly plan: string;
+  readonly #exports: Exports;
+  readonly #session: number;
+  readonly #message: number;
+  /** Where each input and output lies, with room for `maxBatch`. */
+  readonly #inputPointers: readonly number[];
+  readonly #outputPointers: readonly number[];
+  readonly #inputList: number;
+  readonly #outputList: number;
+
+  /** @throws {WasmFailure} if the file is refused. */
+  constructor(module: WebAssembly.Module, bytes: Uint8Array, options: EngineOptions) {
+    const instance: { exports?: Exports } = {};
+    const linked = new WebAssembly.Instance(
+      module,
+      imports(() => instance.exports!.memory),
+    );
+    const exports = linked.exports as unknown as Exports;
+    this.#exports = instance.exports = exports;
+    exports._initialize();
+    this.#message = this.#allocate(messageBytes);
+    const file = this.#allocate(bytes.length);
+    new Uint8Array(exports.memory.buffer).set(bytes, file);
+    const optionsPointer = this.#allocate(optionsBytes);
+    const sessionPointer = this.#allocate(4);
+    const isa = this.#allocate(options.isa.length + 1);
+    const heap = new Uint8Array(exports.memory.buffer);
+    for (let k = 0; k <= options.isa.length; k++)
+      heap[isa + k] = k < options.isa.length ? options.isa.charCodeAt(k) : 0;
+    const view = new DataView(exports.memory.buffer);
+    view.setInt32(optionsPointer, options.threads, true);
+    view.setInt32(optionsPointer + 4, options.maxBatch, true);
+    view.setUint32(optionsPointer + 8, isa, true);
+    view.setBigUint64(optionsPointer + 16, BigInt(options.memoryLimit), true);
+    this.#check(
+      exports.dgc_session_load(file, bytes.length, optionsPointer, sessionPointer, this.#message, messageBytes),
+    );
+    this.#session = new DataView(exports.memory.buffer).getUint32(sessionPointer, true);
+    for (const pointer of [file, optionsPointer, sessionPointer, isa]) exports.free(pointer);
+    const session = this.#session;
+    this.inputs = this.#tensors(exports.dgc_session_input_count(session), (index, info) =>
+      exports.dgc_session_input(session, index, info),
+    );
+    this.outputs = this.#tensors(exports.dgc_session_output_count(session), (index, info) =>
+      exports.dgc_session_output(session, index, info),
+    );
+    this.plan = this.#text(exports.dgc_session_plan(session));
+    const room = ({ shape }: EngineTensor): number =>
+      this.#allocate(4 * options.maxBatch * shape.reduce((product, size) => product * size, 1));
+    this.#inputPointers = this.inputs.map(room);
+    this.#outputPointers = this.outputs.map(room);
+    this.#inputList = this.#list(this.#inputPointers);
+    this.#outputList = this.#list(this.#outputPointers);
+  }
+
+  /** @throws {WasmFailure} if the run fails. */
+  run(batch: number, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void {
+    const exports = this.#exports;
+    inputs.forEach((values, index) =>
+      new Float32Array(exports.memory.buffer, this.#inputPointers[index], values.length).set(values),
+    );
+    this.#check(
+      exports.dgc_session_run(this.#session, batch, this.#inputList, this.#outputList, this.#message, messageBytes),
+    );
+    outputs.forEach((values, index) =>
+      values.set(new Float32Array(exports.memory.buffer, this.#outputPointers[index], values.length)),
+    );
+  }
+
+  profile(isOn: boolean): void {
+    this.#exports.dgc_session_profile(this.#session, Number(isOn));
+  }
+
+  stepTimes(): number[] {
+    const exports = this.#exports;
+    const count = exports.dgc_session_step_times(this.#session, 0, 0);
+    const pointer = this.#allocate(8 * count + 8);
+    exports.dgc_session_step_times(this.#session, pointer, count);
+    const times = Array.from(new BigUint64Array(exports.memory.buffer, pointer, count), Number);
+    exports.free(pointer);
+    return times;
+  }
+
+  #allocate(bytes: number): number {
+    const pointer = this.#exports.malloc(Math.max(bytes, 8));
+    if (pointer === 0) throw new WasmFailure('out-of-memory', `no memory for ${bytes} bytes`);
+    return pointer;
+  }
+
+  #check(status: number): void {
+    if (status !== 0) throw new WasmFailure(statusCodes[status] ?? 'internal', this.#text(this.#message));
+  }
+
+  #text(pointer: number): string {
+    const bytes = new Uint8Array(this.#exports.memory.buffer);
+    return new TextDecoder().decode(bytes.subarray(pointer, bytes.indexOf(0, pointer)));
+  }
+
+  #list(pointers: readonly number[]): number {
+    const list = this.#allocate(4 * pointers.length);
+    new Uint32Array(this.#exports.memory.buffer, list, pointers.length).set(pointers);
+    return list;
+  }
+
+  #tensors(count: number, read: (index: number, info: number) => number): EngineTensor[] {
+    const info = this.#allocate(infoBytes);
+    const tensors = Array.from({ length: count }, (_, index) => {
+      this.#check(read(index, info));
+      const view = new DataView(this.#exports.memory.buffer, info, infoBytes);
+      const rank = view.getInt32(4, true);
+      return {
+        name: this.#text(view.getUint32(0, true)),
+        shape: Array.from({ length: rank }, (_, axis) => view.getInt32(8 + 4 * axis, true)),
+      };
+    });
+    this.#exports.free(info);
+    return tensors;
+  }
+}
