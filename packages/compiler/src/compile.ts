@@ -1,8 +1,9 @@
-import { costOf, type Graph, inferShapes, type Model } from '@dgconv/core';
+import { costOf, type Model } from '@dgconv/core';
 import { type LayerReport, layerReports } from './layer-reports.js';
-import { type Target } from './passes/form-costs.js';
+import { formCosts, type Target } from './passes/form-costs.js';
 import { type Format, type PassObserver, runPasses, sharedPasses, targetPasses } from './passes/pipeline.js';
-import { usesOf } from './passes/rewrite.js';
+import { type PredictedTime, type PredictedTimes, predictedTimes } from './predicted-times.js';
+import { type Shuffle, shufflesOf } from './shuffles.js';
 
 /** Models for each target and what compilation made of the network; the JSON document of `dgconv compile` carries the figures. */
 export interface CompileResult {
@@ -11,11 +12,13 @@ export interface CompileResult {
   readonly grouped: Model;
   /** The model that each emitter writes. */
   readonly targets: Readonly<Partial<Record<Format, Model>>>;
-  readonly layers: readonly LayerReport[];
+  readonly layers: readonly CompiledLayer[];
   /** Channel moves that the model of each target keeps. */
   readonly shuffles: Readonly<Partial<Record<Format, readonly Shuffle[]>>>;
   /** The most channel moves that any target keeps. */
   readonly shufflesLeft: number;
+  /** Predicted time of each format on the target. */
+  readonly predicted: Readonly<Partial<Record<Format, PredictedTime>>>;
   readonly macsBefore: number;
   readonly macsAfter: number;
   /** Weights and biases, and batch norm's γ and β; neither running statistics nor gates. */
@@ -25,14 +28,9 @@ export interface CompileResult {
   readonly zeta: number;
 }
 
-/** A channel move that stayed. */
-export interface Shuffle {
-  readonly node: string;
-  /** Layers of the source network that it belongs to. */
-  readonly origin: readonly string[];
-  readonly channels: number;
-  /** Why it could not be moved into the weights of a neighbour. */
-  readonly reason: string;
+/** A layer with what each format makes of it. */
+export interface CompiledLayer extends LayerReport {
+  readonly predicted: Readonly<Partial<Record<Format, PredictedTime>>>;
 }
 
 export interface CompileOptions {
@@ -62,13 +60,25 @@ export function compile(
   }
   const before = costOf(source.graph, source.weights);
   const after = costOf(grouped.graph);
+  const layers = layerReports(before, after);
+  const saved = new Set(layers.flatMap(({ name, macsBefore, macsAfter }) => (macsAfter < macsBefore ? [name] : [])));
+  const times: Partial<Record<Format, PredictedTimes>> = {};
+  for (const format of formats) {
+    times[format] = predictedTimes(source.graph, targets[format]!.graph, formCosts(format, target), (layer) =>
+      layer === undefined ? after.macs < before.macs : saved.has(layer),
+    );
+  }
   return {
     source,
     grouped,
     targets,
-    layers: layerReports(before, after),
+    layers: layers.map((layer) => ({
+      ...layer,
+      predicted: byFormat(times, ({ layers: each }) => each.get(layer.name)!),
+    })),
     shuffles,
     shufflesLeft: Math.max(0, ...Object.values(shuffles).map((list) => list.length)),
+    predicted: byFormat(times, ({ whole }) => whole),
     macsBefore: before.macs,
     macsAfter: after.macs,
     paramsBefore: before.params,
@@ -77,24 +87,9 @@ export function compile(
   };
 }
 
-/** Nodes that only move channels; `source` tells which of them came with the network. */
-function shufflesOf(graph: Graph, source: Graph): Shuffle[] {
-  const shapes = inferShapes(graph);
-  const byId = new Map(graph.nodes.map((node) => [node.id, node]));
-  const imported = new Set(source.nodes.map(({ id }) => id));
-  const readers = usesOf(graph);
-  return graph.nodes.flatMap((node) => {
-    if (node.op !== 'take' || node.attrs.axis !== shapes.get(node.id)!.length - 1) return [];
-    const [input] = node.inputs as [string];
-    const readBy = readers.of(node.id);
-    // A move that was put between layers belongs to whom it serves.
-    const near = [...(byId.get(input)?.origin ?? []), ...readBy.flatMap(({ origin }) => origin)];
-    const origin = node.origin.length > 0 ? node.origin : [...new Set(near)];
-    const channels = node.attrs.indices.length;
-    const names = readBy.map(({ id }) => id).join(' and ') || 'the output';
-    const reason = imported.has(node.id)
-      ? `it came with the network, and neither ${input} nor ${names} can take another order`
-      : `${names} and ${input} put the ${channels} channels between them into groups that cut across each other`;
-    return [{ node: node.id, origin, channels, reason }];
-  });
+function byFormat(
+  times: Readonly<Partial<Record<Format, PredictedTimes>>>,
+  of: (times: PredictedTimes) => PredictedTime,
+): Partial<Record<Format, PredictedTime>> {
+  return Object.fromEntries(Object.entries(times).map(([format, each]) => [format, of(each)]));
 }

@@ -1,4 +1,6 @@
-export { compile, type CompileOptions, type CompileResult, type Shuffle } from './compile.js';
+export { compile, type CompiledLayer, type CompileOptions, type CompileResult } from './compile.js';
+export { notFaster, type PredictedTime } from './predicted-times.js';
+export { type Shuffle } from './shuffles.js';
 export * from './emit/index.js';
 export { importOnnx, type OnnxImportOptions } from './import/onnx.js';
 export { externalDataBeside } from './import/onnx-external.js';

@@ -5,6 +5,8 @@ import {
   testInputs,
   xnnpackReport,
   type DelegateReport,
+  type PredictedTime,
+  type Shuffle,
   type Target,
 } from '@dgconv/compiler';
 import { CheckFailedError, type Graph } from '@dgconv/core';
@@ -88,6 +90,8 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
     layers: result.layers,
     shufflesLeft: result.shufflesLeft,
     shuffles: result.shuffles,
+    target: options.target,
+    predicted: result.predicted,
     macsBefore: result.macsBefore,
     macsAfter: result.macsAfter,
     paramsBefore: result.paramsBefore,
@@ -103,7 +107,15 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
   });
   console.say(
     formatTable(
-      ['layer', 'grouping', 'groups', 'channels', 'MACs before', 'after'],
+      [
+        'layer',
+        'grouping',
+        'groups',
+        'channels',
+        'MACs before',
+        'after',
+        ...options.to.map((format) => `${format} time`),
+      ],
       result.layers.map((layer) => [
         layer.name,
         layer.grouping,
@@ -111,6 +123,7 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
         `${layer.channelsIn} → ${layer.channelsOut}`,
         formatCount(layer.macsBefore),
         formatCount(layer.macsAfter),
+        ...options.to.map((format) => formatShare(layer.predicted[format]!)),
       ]),
     ),
   );
@@ -120,6 +133,8 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
       `parameters ${formatCount(result.paramsBefore)} → ${formatCount(result.paramsAfter)}, ζ ${formatCount(result.zeta)}, ` +
       `${result.shufflesLeft} shuffles left`,
   );
+  for (const format of options.to) console.say(`  ${predictionOf(format, options.target, result.predicted[format]!)}`);
+  for (const format of options.to) for (const line of shuffleLines(format, result.shuffles[format]!)) console.say(line);
   for (const { format, path, bytes: size } of document.artifacts)
     console.say(`${paint('green', '✓')} ${path} (${format}, ${formatBytes(size)})`);
   if (xnnpack !== null) console.say(delegateNote(xnnpack));
@@ -130,6 +145,31 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
       : `equal to ${input} on a random input in ${checked.map(({ runtime }) => runtime).join(', ')}`,
   );
   console.result(document);
+};
+
+/** `41 %`: the predicted time after compilation, of that before. */
+const formatShare = ({ before, after, note }: PredictedTime): string =>
+  before === 0 ? '' : `${((100 * after) / before).toFixed(0)} %${note === undefined ? '' : ', not faster'}`;
+
+const predictionOf = (format: ModelFormat, target: Target, time: PredictedTime): string => {
+  const where = target === 'generic' ? 'on the mean of x64, arm64 and wasm' : `on ${target}`;
+  const ms =
+    time.beforeMs === undefined || time.afterMs === undefined
+      ? ''
+      : `, ${time.beforeMs.toPrecision(3)} → ${time.afterMs.toPrecision(3)} ms where the tables were measured`;
+  const note = time.note === undefined ? '' : `: ${time.note}`;
+  return `${format}: predicted time of the layers ${where} ${((100 * time.after) / time.before).toFixed(0)} % of before${ms}${note}`;
+};
+
+/** Channel moves that are shown one by one; the document has them all. */
+const shownShuffles = 4;
+
+const shuffleLines = (format: ModelFormat, shuffles: readonly Shuffle[]): string[] => {
+  const shown = shuffles.slice(0, shownShuffles).map(({ node, reason }) => `  ${format} keeps ${node}: ${reason}`);
+  const others = shuffles.length - shown.length;
+  return others === 0
+    ? shown
+    : [...shown, `  ${format} keeps ${others} more, for reasons that the .compile.json gives`];
 };
 
 /** How much of the TFLite file runs on LiteRT's fast path, and what does not. */
