@@ -50,6 +50,9 @@ export type Note =
   | { readonly kind: 'clip-plus'; readonly of: Dynamic; readonly constant: number; readonly max: number }
   | { readonly kind: 'hard-sigmoid'; readonly of: Dynamic; readonly alpha: number; readonly beta: number }
   | { readonly kind: 'sigmoid' | 'clip-product'; readonly of: Dynamic }
+  | { readonly kind: 'scaled'; readonly of: Dynamic; readonly factor: number }
+  /** `erf(of/√2)`, `1 + erf(of/√2)`, and that times `of` or times one half: the steps to GELU. */
+  | { readonly kind: 'erf' | 'erf-plus' | 'erf-product' | 'erf-half'; readonly of: Dynamic }
   /** Whole numbers or truth values (0 and 1), which a cast to integers leaves as they are. */
   | { readonly kind: 'whole' }
   /** Channels as several axes, and those axes in another order: two thirds of a channel shuffle. */

@@ -79,12 +79,17 @@ test('open dimensions are fixed by the input shape, and shape arithmetic is comp
 test('activations written as several operators are recognised', (t) => {
   const scalar = (name: string, number: number): onnx.ITensorProto => floats(name, [], [number]);
   const initializers = [scalar('three', 3), scalar('zero', 0), scalar('six', 6)];
+  initializers.push(scalar('half', 0.5), scalar('one', 1), scalar('root', Math.SQRT2));
+  const erf = [node('Div', ['x', 'root'], ['a']), node('Erf', ['a'], ['e']), node('Add', ['e', 'one'], ['p'])];
   const clip = [node('Add', ['x', 'three'], ['a']), node('Clip', ['a', 'zero', 'six'], ['c'])];
   for (const [expected, nodes] of [
     ['hard-swish', [...clip, node('Mul', ['x', 'c'], ['m']), node('Div', ['m', 'six'], ['y'])]],
     ['hard-swish', [...clip, node('Div', ['c', 'six'], ['d']), node('Mul', ['d', 'x'], ['y'])]],
     ['hard-sigmoid', [...clip, node('Div', ['c', 'six'], ['y'])]],
     ['swish', [node('Sigmoid', ['x'], ['s']), node('Mul', ['x', 's'], ['y'])]],
+    ['gelu', [...erf, node('Mul', ['x', 'p'], ['m']), node('Mul', ['m', 'half'], ['y'])]],
+    ['gelu', [...erf, node('Mul', ['p', 'half'], ['h']), node('Mul', ['h', 'x'], ['y'])]],
+    ['gelu', [...erf, node('Mul', ['x', 'half'], ['h']), node('Mul', ['h', 'p'], ['y'])]],
     ['relu6', [node('Clip', ['x', 'zero', 'six'], ['y'])]],
   ] as const) {
     const { graph } = importOnnx(encode({ nodes: [...nodes], initializers }));

@@ -1,7 +1,7 @@
 import { type Activation, elementCount, reshapeWeight, takeWeight } from '@dgconv/core';
 import type { Dynamic } from '../onnx-graph.js';
 import type { OnnxNodeContext, OnnxOp } from '../onnx-node.js';
-import { binary, scaleAndShift } from './arithmetic.js';
+import { binary, near, scaleAndShift } from './arithmetic.js';
 
 /** Applies a pointwise function. */
 export function activate(context: OnnxNodeContext, x: Dynamic, activation: Activation, part = ''): Dynamic {
@@ -20,7 +20,6 @@ export const Sqrt = plain('sqrt');
 export const Abs = plain('abs');
 export const Neg = plain('negate');
 export const Softplus = plain('softplus');
-export const Erf = plain('erf');
 export const Log = plain('log');
 export const Floor = plain('floor');
 export const Ceil = plain('ceil');
@@ -30,6 +29,14 @@ export const HardSwish = plain('hard-swish');
 export function Sigmoid(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
   return { ...activate(context, x, { function: 'sigmoid' }), note: { kind: 'sigmoid', of: x } };
+}
+
+export function Erf(context: OnnxNodeContext): Dynamic {
+  const x = context.dynamic(0);
+  const result = activate(context, x, { function: 'erf' });
+  return x.note?.kind === 'scaled' && near(x.note.factor, Math.SQRT1_2)
+    ? { ...result, note: { kind: 'erf', of: x.note.of } }
+    : result;
 }
 
 /** With `approximate` = tanh: `x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)))`, which is `x · sigmoid(2·√(2/π) · (…))`. */

@@ -94,13 +94,19 @@ function asAffine(
     const value = constant.read()[0]!;
     switch (name) {
       case 'add':
-        return { ...scaleAndShift(context, x, 1, value), note: { kind: 'plus', of: x, constant: value } };
+        return {
+          ...scaleAndShift(context, x, 1, value),
+          note:
+            x.note?.kind === 'erf' && value === 1
+              ? { kind: 'erf-plus', of: x.note.of }
+              : { kind: 'plus', of: x, constant: value },
+        };
       case 'subtract':
         return isFlipped ? scaleAndShift(context, x, -1, value) : scaleAndShift(context, x, 1, -value);
       case 'multiply':
-        return scaleAndShift(context, x, value, 0);
+        return scaled(context, x, value);
       case 'divide':
-        return scaleAndShift(context, x, 1 / value, 0);
+        return scaled(context, x, 1 / value);
     }
   }
   const { channels } = fit;
@@ -120,19 +126,35 @@ function asAffine(
   return context.result(form, context.add({ op: 'affine', inputs, attrs: { channels }, weights }));
 }
 
+function scaled(context: OnnxNodeContext, x: Dynamic, factor: number): Dynamic {
+  const isHalfErf = x.note?.kind === 'erf-plus' && factor === 0.5;
+  return {
+    ...scaleAndShift(context, x, factor, 0),
+    note: isHalfErf ? { kind: 'erf-half', of: x.note.of } : { kind: 'scaled', of: x, factor },
+  };
+}
+
 /**
- * Hard-swish, hard-sigmoid and swish written as several operators:
- * `clip(x + 3, 0, 6) / 6`, `x · clip(x + 3, 0, 6) / 6`, `x · hardsigmoid(x)`, `x · sigmoid(x)`.
+ * Hard-swish, hard-sigmoid, swish and GELU written as several operators:
+ * `clip(x + 3, 0, 6) / 6`, `x · clip(x + 3, 0, 6) / 6`, `x · hardsigmoid(x)`, `x · sigmoid(x)`,
+ * and `x · ½ · (1 + erf(x/√2))` in any order.
  */
 function composite(context: OnnxNodeContext, name: BinaryFunction, left: Operand, right: Operand): Dynamic | null {
-  const apply = (x: Dynamic, activation: { function: 'hard-swish' | 'swish' }): Dynamic =>
+  const apply = (x: Dynamic, activation: { function: 'hard-swish' | 'swish' | 'gelu' }): Dynamic =>
     context.pointwise(x, (inputs) => ({ op: 'activation', inputs, attrs: { activation }, weights: {} }));
   if (name === 'multiply' && left.kind === 'dynamic' && right.kind === 'dynamic') {
     for (const [x, { note }] of [
       [left, right],
       [right, left],
     ] as const) {
-      if (note === undefined || !('of' in note) || note.of !== x) continue;
+      if (note === undefined || !('of' in note)) continue;
+      const isHalf = x.note?.kind === 'scaled' && x.note.factor === 0.5 && x.note.of === note.of;
+      if (note.kind === 'erf-plus' && isHalf) return apply(note.of, { function: 'gelu' });
+      if (note.of !== x) continue;
+      if (note.kind === 'erf-half') return apply(x, { function: 'gelu' });
+      if (note.kind === 'erf-plus') {
+        return { ...binary(context, name, left, right), note: { kind: 'erf-product', of: x } };
+      }
       if (note.kind === 'sigmoid') return apply(x, { function: 'swish' });
       const isSixth = note.kind === 'hard-sigmoid' && near(note.alpha, 1 / 6) && near(note.beta, 0.5);
       if (isSixth) return apply(x, { function: 'hard-swish' });
@@ -148,6 +170,7 @@ function composite(context: OnnxNodeContext, name: BinaryFunction, left: Operand
   const value = constant.read()[0]!;
   const factor = name === 'multiply' ? value : name === 'divide' && left === x ? 1 / value : NaN;
   const { note } = x;
+  if (note.kind === 'erf-product' && factor === 0.5) return apply(note.of, { function: 'gelu' });
   if (note.kind === 'clip-product' && near(factor, 1 / 6)) return apply(note.of, { function: 'hard-swish' });
   if (note.kind === 'clip-plus' && near(factor, 1 / note.max)) {
     const [alpha, beta] = [1 / note.max, note.constant / note.max];
@@ -163,7 +186,7 @@ function composite(context: OnnxNodeContext, name: BinaryFunction, left: Operand
 }
 
 /** Equal up to float32 rounding. */
-function near(a: number, b: number): boolean {
+export function near(a: number, b: number): boolean {
   return Math.abs(a - b) <= 1e-6 * Math.abs(b);
 }
 
