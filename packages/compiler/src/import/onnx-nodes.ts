@@ -3,6 +3,7 @@ import { decodeNestedGraph, functionKey, type OnnxAttribute, type OnnxFunction, 
 import { foldConstants } from './onnx-fold.js';
 import type { Constant, OnnxGraphBuilder, Operand } from './onnx-graph.js';
 import { OnnxNodeContext } from './onnx-node.js';
+import { operandsOf, interpretedConstants } from './onnx-interpreted.js';
 import { onnxOps } from './onnx-ops/index.js';
 import { type ExternalReader, isFloatType } from './onnx-tensor.js';
 
@@ -82,8 +83,7 @@ export class OnnxNodeImporter {
       if (folded !== null) return folded;
       const op = onnxOps.get(node.operator);
       if (op === undefined) throw new UnsupportedError(`${where}: the operator is not supported`);
-      const result = op(context);
-      return Array.isArray(result) ? (result as readonly Operand[]) : [result as Operand];
+      return interpretedConstants(context, op) ?? operandsOf(op(context));
     } catch (error) {
       if (error instanceof InvalidInputError && !error.message.includes(context.id)) {
         throw new InvalidInputError(`${where}: ${error.message}`, { cause: error });

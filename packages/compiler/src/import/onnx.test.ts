@@ -334,3 +334,20 @@ test('whatever happens to the bytes of a model, the importer reads it or says wh
   );
   t.pass();
 });
+
+test('what is computed from weights alone is a weight, so that standardised kernels are kernels', (t) => {
+  const weight = floats('w', [1, 2, 1, 1], [1, 3]);
+  const nodes = [
+    node('ReduceMean', ['w'], ['mean'], [ints('axes', [1])]),
+    node('Sub', ['w', 'mean'], ['centred']),
+    node('Softplus', ['centred'], ['k']),
+    node('Conv', ['x', 'k'], ['y']),
+  ];
+  const model = importOnnx(encode({ nodes, initializers: [weight], input: [1, 2, 1, 1] }));
+  t.deepEqual(
+    model.graph.nodes.map(({ op }) => op),
+    ['conv2d'],
+  );
+  const expected = Math.log1p(Math.exp(-1)) + 10 * Math.log1p(Math.exp(1));
+  t.true(Math.abs(run(model, [1, 10])[0]! - expected) < 1e-5);
+});
