@@ -116,7 +116,9 @@ bool Lowering::copy(const OpRecord& op, Operand in, Operand out, int64_t outer, 
   desc.input_strides[0] = in_pitch;
   desc.output_strides[0] = out_pitch;
   desc.input_strides[1] = desc.output_strides[1] = 1;
-  return emit_copy(op, desc, in, out);
+  if (!emit_copy(op, desc, in, out)) return false;
+  plan_.steps.back().copies_rows = true;
+  return true;
 }
 
 bool Lowering::alias(const OpRecord& op) {

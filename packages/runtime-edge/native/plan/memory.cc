@@ -2,6 +2,7 @@
 
 #include "plan.h"
 #include "select.h"
+#include "views.h"
 
 namespace dgc::edge {
 
@@ -36,6 +37,7 @@ class MemoryPlanner {
 
   bool run() {
     if (!bind_outputs()) return false;
+    view_concatenations(plan_);
     measure_lives();
     merge_in_place();
     return assign_arena() && measure_scratch();

@@ -50,6 +50,7 @@ struct Step {
   StepKind kind;
   bool batched = false;         // grows with the batch
   bool batch_in_width = false;  // of a dense layer or a product of matrices: the batch are its rows
+  bool copies_rows = false;     // of a concatenation: rows of one input into wider rows
   uint8_t in_place = 0;         // bit i: the output may take the place of input i
   uint32_t op = 0;              // of the file
   const void* kernel = nullptr;
