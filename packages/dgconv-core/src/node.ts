@@ -9,6 +9,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -20,6 +21,7 @@ import { InvalidInputError } from './errors.js';
  * @throws {InvalidInputError} if the file is missing, unreadable or no file.
  */
 export function openByteSource(path: string): ByteSource {
+  checkFile(path);
   const withFile = <Result>(use: (descriptor: number) => Result): Result => {
     let descriptor: number;
     try {
@@ -33,11 +35,7 @@ export function openByteSource(path: string): ByteSource {
       closeSync(descriptor);
     }
   };
-  const size = withFile((descriptor) => {
-    const stat = fstatSync(descriptor);
-    if (!stat.isFile()) throw new InvalidInputError(`${path} is not a file`);
-    return stat.size;
-  });
+  const { size } = withFile((descriptor) => fstatSync(descriptor));
   return {
     name: path,
     size,
@@ -57,10 +55,25 @@ export function openByteSource(path: string): ByteSource {
 }
 
 /**
+ * Asks before a file is opened, because a pipe would wait for somebody to write and a device may never end.
+ * @throws {InvalidInputError} if it is missing, or no file.
+ */
+export function checkFile(path: string): void {
+  let isFile: boolean;
+  try {
+    isFile = statSync(path).isFile();
+  } catch (cause) {
+    throw new InvalidInputError(`${path} cannot be read (${errorCode(cause)})`, { cause });
+  }
+  if (!isFile) throw new InvalidInputError(`${path} is not a file`);
+}
+
+/**
  * A small text file.
  * @throws {InvalidInputError} if it cannot be read.
  */
 export function readTextFile(path: string): string {
+  checkFile(path);
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {

@@ -96,7 +96,7 @@ function readAny(file: string, source: ByteSource, options: ImportOptions): Mode
   if (file.endsWith('.json') && !isSafetensorsPath(file)) return importLayersModel(source, sizeOf(options));
   if (file.endsWith('.onnx')) return readOnnx(file, source, options);
   if (file.endsWith('.tflite')) {
-    return naming(file, () => importTflite(source.read(0, source.size), sizeOf(options)));
+    return naming(file, () => importTflite(wholeFile(source), sizeOf(options)));
   }
   throw new InvalidInputError(
     `${file} is of no known kind: run directories, model.json, .onnx, .tflite, .pth, .pt, .ckpt, .pth.tar, .safetensors and .safetensors.index.json are`,
@@ -109,7 +109,19 @@ function sizeOf({ inputShape }: ImportOptions): { inputShape?: readonly [number,
 
 function readOnnx(file: string, source: ByteSource, options: ImportOptions): Model {
   const readExternal = externalDataBeside(file);
-  return naming(file, () => importOnnx(source.read(0, source.size), { readExternal, ...sizeOf(options) }));
+  return naming(file, () => importOnnx(wholeFile(source), { readExternal, ...sizeOf(options) }));
+}
+
+/** Formats that are read whole, whose offsets or lengths have 31 bits. */
+const largestWholeFile = 2 ** 31 - 1;
+
+/** All bytes of a file; one that begins with zeros only is neither a protobuf message nor a flatbuffer, however long it is. */
+function wholeFile(source: ByteSource): Uint8Array {
+  if (source.size > largestWholeFile)
+    throw new InvalidInputError(`the file has ${source.size} bytes: at most 2^31 - 1 are supported`);
+  if (source.read(0, Math.min(source.size, 8)).every((byte) => byte === 0))
+    throw new InvalidInputError('the file is empty, or begins with zeros, which no such file does');
+  return source.read(0, source.size);
 }
 
 /** Puts the file's name before what is wrong with it. */

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve, sep } from 'node:path';
 import { InvalidInputError } from '@dgconv/core';
 import type { ExternalReader } from './onnx-tensor.js';
@@ -20,6 +20,8 @@ export function externalDataBeside(modelPath: string): ExternalReader {
       refuse('there is no such file beside the model', cause);
     }
     if (!path.startsWith(folder + sep)) refuse("it lies outside the model's folder");
+    // Opening a pipe would wait for somebody to write.
+    if (!statSync(path).isFile()) refuse('it is no file');
     const descriptor = openSync(path, 'r');
     try {
       const { size } = fstatSync(descriptor);

@@ -62,6 +62,9 @@ export interface ByteCursor {
 const mark = Symbol('mark');
 /** Bytes; descriptions of tensors are far smaller, so more is an attack or no checkpoint. */
 const longestPickle = 2 ** 26;
+/** Steps of a pickle, and containers that it makes: many times what checkpoints have, few enough for little time and memory. */
+const mostSteps = 2 ** 22;
+const mostContainers = 2 ** 20;
 
 /**
  * Runs a pickle (protocols 0 to 5) that may only hold plain data and the globals of `scope`; no code of anybody is run.
@@ -76,6 +79,8 @@ class Unpickler {
   readonly #memo = new Map<number, PickleValue>();
   readonly #instances: PickleInstance[] = [];
   readonly #start: number;
+  #steps = 0;
+  #containers = 0;
 
   constructor(
     readonly cursor: ByteCursor,
@@ -89,6 +94,7 @@ class Unpickler {
       const at = this.cursor.position;
       if (at - this.#start > longestPickle) this.#fail(`is longer than ${longestPickle} bytes`);
       const opcode = this.cursor.take(1)[0]!;
+      this.#spend(1);
       if (opcode === 0x2e) return this.#finish();
       const step = opcodes.get(opcode);
       if (step === undefined) {
@@ -100,6 +106,11 @@ class Unpickler {
     }
   }
 
+  #spend(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps > mostSteps) this.#fail(`takes more than ${mostSteps} steps`);
+  }
+
   #finish(): PickleValue {
     const refused = this.#instances.find((instance) => !this.scope.acceptsInstance(instance));
     if (refused !== undefined) this.#refuse(refused.className);
@@ -107,7 +118,12 @@ class Unpickler {
   }
 
   readonly #machine: Machine = {
-    push: (value) => void this.#stack.push(value),
+    push: (value) => {
+      if (typeof value === 'object' && value !== null && (this.#containers += 1) > mostContainers)
+        this.#fail(`makes or takes up more than ${mostContainers} lists, tuples and dictionaries`);
+      this.#stack.push(value);
+    },
+    spend: (steps) => this.#spend(steps),
     pop: () => this.#pop(),
     top: () => {
       const value = this.#stack.at(-1);
@@ -178,6 +194,8 @@ function printable(text: string): string {
 }
 
 interface Machine {
+  /** Counts steps that one opcode takes, where they are more than one. */
+  spend(steps: number): void;
   push(value: PickleValue): void;
   pop(): PickleValue;
   top(): PickleValue;
@@ -269,7 +287,16 @@ function call(machine: Machine): void {
   if (!(callee instanceof PickleGlobal)) return machine.fail('calls something that is no global');
   if (callee.call === undefined) return machine.refuse(callee.name);
   if (!(parameters instanceof PickleTuple)) return machine.fail(`calls ${callee.name} with something that is no tuple`);
+  spendOn(machine, parameters);
   machine.push(callee.call(parameters.items));
+}
+
+/** Counts what a call may copy: the lists and tuples that it is given. */
+function spendOn(machine: Machine, { items }: PickleTuple): void {
+  for (const item of items) {
+    if (Array.isArray(item)) machine.spend(item.length);
+    else if (item instanceof PickleTuple) machine.spend(item.items.length);
+  }
 }
 
 /** An object of a class, made without calling anything: of an unknown class, only its name and state are kept. */
@@ -278,6 +305,7 @@ function makeInstance(machine: Machine): void {
   const callee = machine.pop();
   if (!(callee instanceof PickleGlobal)) return machine.fail('makes an instance of something that is no global');
   if (!(parameters instanceof PickleTuple)) return machine.fail(`makes a ${callee.name} of something that is no tuple`);
+  spendOn(machine, parameters);
   machine.push(callee.call === undefined ? machine.instance(callee.name) : callee.call(parameters.items));
 }
 

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { constants, gunzipSync } from 'node:zlib';
 import { InvalidInputError } from '@dgconv/core';
+import { checkFile } from '@dgconv/core/node';
 import type { DataSet, LabelledImages } from './data-set.js';
 
 /** A tensor of bytes as an IDX file holds it. */
@@ -13,8 +14,10 @@ export interface IdxTensor {
 /** Type code of unsigned bytes. */
 const unsignedByte = 0x08;
 
-/** No data set of this format is larger; a compressed file that claims to be is an attack. */
+/** No data set of this format is larger. */
 const largestFile = 2 ** 31;
+/** No images are compressed by more than this; a file that claims to be is an attack. */
+const largestRatio = 256;
 
 /**
  * Reads an IDX file of unsigned bytes, the format of MNIST: two zeros, type code 8, the rank, big-endian sizes, values.
@@ -22,6 +25,17 @@ const largestFile = 2 ** 31;
  * @throws {InvalidInputError} if the bytes are not exactly such a file.
  */
 export function parseIdx(bytes: Uint8Array, name: string): IdxTensor {
+  const { shape, start, size } = parseHeader(bytes, name);
+  if (size !== bytes.length - start) {
+    throw new InvalidInputError(
+      `${name}: shape [${shape.join(', ')}] needs ${size} bytes, the file has ${bytes.length - start}`,
+    );
+  }
+  return { shape, values: bytes.subarray(start) };
+}
+
+/** What the first bytes of an IDX file say: its shape, where the values start, and how many there are. */
+function parseHeader(bytes: Uint8Array, name: string): { shape: number[]; start: number; size: number } {
   const refuse = (rule: string): never => {
     throw new InvalidInputError(`${name}: ${rule}`);
   };
@@ -34,11 +48,17 @@ export function parseIdx(bytes: Uint8Array, name: string): IdxTensor {
   const start = 4 + 4 * rank;
   if (rank < 1 || rank > 4 || bytes.length < start) refuse(`an IDX file of rank ${rank} with ${bytes.length} bytes`);
   const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
-  const size = shape.reduce((product, length) => product * length, 1);
-  if (size !== bytes.length - start) {
-    refuse(`shape [${shape.join(', ')}] needs ${size} bytes, the file has ${bytes.length - start}`);
+  return { shape, start, size: shape.reduce((product, length) => product * length, 1) };
+}
+
+/** Decompresses an IDX file, no further than its header says, because a small file can unpack to any size. */
+function gunzipIdx(bytes: Uint8Array, name: string): Uint8Array {
+  const beginning = gunzipSync(bytes.subarray(0, 1024), { finishFlush: constants.Z_SYNC_FLUSH });
+  const { start, size } = parseHeader(beginning, name);
+  if (size > Math.min(largestFile, largestRatio * bytes.length)) {
+    throw new InvalidInputError(`${name}: ${bytes.length} compressed bytes claim to hold ${size}, which is too much`);
   }
-  return { shape, values: bytes.subarray(start) };
+  return gunzipSync(bytes, { maxOutputLength: start + size });
 }
 
 /**
@@ -86,9 +106,11 @@ function readIdx(folder: string, name: string): IdxTensor {
   const path = existsSync(plain) ? plain : `${plain}.gz`;
   let bytes: Uint8Array;
   try {
+    if (existsSync(path)) checkFile(path);
     bytes = readFileSync(path);
-    if (path.endsWith('.gz')) bytes = gunzipSync(bytes, { maxOutputLength: largestFile });
+    if (path.endsWith('.gz')) bytes = gunzipIdx(bytes, path);
   } catch (error) {
+    if (error instanceof InvalidInputError) throw error;
     const reason =
       error instanceof Error && 'code' in error && error.code === 'ENOENT'
         ? 'there is no such file, nor with .gz'

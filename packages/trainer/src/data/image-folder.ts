@@ -86,13 +86,13 @@ async function decode(
   const pixels = new Uint8Array(files.length * size);
   const decodeOne = async ({ path }: ImageFile, index: number): Promise<void> => {
     try {
-      const image = sharp(path).flatten().resize(width, height, { fit: 'fill' });
+      const image = sharp(path, { limitInputPixels: 1e8 }).flatten().resize(width, height, { fit: 'fill' });
       const coloured = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb');
       const { data, info } = await coloured.raw().toBuffer({ resolveWithObject: true });
       if (info.channels !== channels) throw new Error(`it has ${info.channels} channels, ${channels} are needed`);
       pixels.set(data, index * size);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
       throw new InvalidInputError(`${path}: the image cannot be read: ${reason}`, { cause: error });
     }
   };

@@ -1,4 +1,4 @@
-import { renderComparison, renderRunReport, type ModelSummary } from '@dgconv/report';
+import type { ModelSummary } from '@dgconv/report';
 import type { Command } from 'commander';
 import { compile } from '@dgconv/compiler';
 import { statSync } from 'node:fs';
@@ -36,10 +36,12 @@ const summarise = (input: string): ModelSummary => {
   };
 };
 
-const report = (a: string, b: string | undefined, options: ReportOptions): void => {
+const report = async (a: string, b: string | undefined, options: ReportOptions): Promise<void> => {
   const console = createConsole(options);
   const output = options.output ?? (b === undefined ? join(a, 'report.html') : 'report.html');
   refuseOverwrite([output], options.force ?? false);
+  // The charts take half a second to load, which no other command should wait for.
+  const { renderComparison, renderRunReport } = await import('@dgconv/report');
   const html = b === undefined ? renderRunReport(readRunReport(a)) : renderComparison(summarise(a), summarise(b));
   writeFiles({ [output]: html });
   console.say(`${output} (${(statSync(output).size / 1024).toFixed(0)} kB)`);

@@ -1,6 +1,12 @@
 import { InvalidInputError, type Preprocessing, type Shape } from '@dgconv/core';
 import type { RuntimeTensor } from '@dgconv/runtimes';
 
+/** How files of the formats that we take begin; others (SVG, say) could ask for more than pixels. */
+const beginnings = [
+  [0x89, 0x50, 0x4e, 0x47],
+  [0xff, 0xd8, 0xff],
+] as const;
+
 /**
  * Prepares an image file as a network's input: resize (and centre crop), `(value / 255 - mean) / standardDeviation`.
  * @param shape - the input's, `[1, H, W, C]`.
@@ -18,6 +24,8 @@ export const readImage = async (
   const wanted = colour === 'grey' ? 1 : 3;
   if (shape.length !== 4 || channels !== wanted)
     throw new InvalidInputError(`${file}: the model's input [${shape.join(', ')}] takes no ${colour} image`);
+  if (!beginnings.some((beginning) => beginning.every((byte, at) => bytes[at] === byte)))
+    throw new InvalidInputError(`${file} is no PNG or JPEG image`);
   const { default: sharp } = await import('sharp');
   let pixels: Uint8Array;
   try {
@@ -39,9 +47,8 @@ export const readImage = async (
     if (info.channels !== wanted) throw new Error(`it has ${info.channels} channels, the model takes ${wanted}`);
     pixels = data;
   } catch (error) {
-    throw new InvalidInputError(`${file} is no image that can be used here: ${(error as Error).message}`, {
-      cause: error,
-    });
+    const [reason] = (error as Error).message.split('\n');
+    throw new InvalidInputError(`${file} is no image that can be used here: ${reason}`, { cause: error });
   }
   const data = Float32Array.from(pixels, (value, at) => {
     const channel = at % wanted;

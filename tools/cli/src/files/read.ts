@@ -1,5 +1,5 @@
 import { InvalidInputError, UnsupportedError } from '@dgconv/core';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { reasonOf } from './write.js';
 
 /**
@@ -8,8 +8,11 @@ import { reasonOf } from './write.js';
  */
 export const readBytes = (file: string): Uint8Array => {
   try {
+    // Opening a pipe would wait for somebody to write, and a device may never end.
+    if (!statSync(file).isFile()) throw new InvalidInputError(`${file} is not a file`);
     return readFileSync(file);
   } catch (error) {
+    if (error instanceof InvalidInputError) throw error;
     throw new InvalidInputError(`${file} cannot be read: ${reasonOf(error)}`, { cause: error });
   }
 };

@@ -25,10 +25,13 @@ const spawned = (args: readonly string[]): Promise<Outcome> =>
 const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
 let next = 0;
 
-/** Runs the built command line. */
-export const dgconv = (...args: string[]): Promise<Outcome> => {
+/** Starts something when a lane is free. */
+export const inTurn = <Result>(start: () => Promise<Result>): Promise<Result> => {
   const lane = next++ % lanes.length;
-  const outcome = lanes[lane]!.then(() => spawned(args));
-  lanes[lane] = outcome;
+  const outcome = lanes[lane]!.then(start);
+  lanes[lane] = outcome.catch(() => undefined);
   return outcome;
 };
+
+/** Runs the built command line. */
+export const dgconv = (...args: string[]): Promise<Outcome> => inTurn(() => spawned(args));

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   bytesPerValue,
@@ -74,7 +75,11 @@ function openShard(file: string, path: unknown): ByteSource {
   if (typeof path !== 'string' || !/^[^/\\]+$/.test(path) || path === '..' || path === '.') {
     throw new InvalidInputError(`${file} names the shard ${JSON.stringify(path)}; shards are files in the same folder`);
   }
-  return openByteSource(join(dirname(file), path));
+  const shard = openByteSource(join(dirname(file), path));
+  if (dirname(realpathSync(shard.name)) !== realpathSync(dirname(file))) {
+    throw new InvalidInputError(`${file} names the shard ${JSON.stringify(path)}, which is a link out of the folder`);
+  }
+  return shard;
 }
 
 /** Shards one after the other as one source. */
