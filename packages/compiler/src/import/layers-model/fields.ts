@@ -64,6 +64,14 @@ export class LayerConfig {
     return isList ? value : this.refuse(`"${name}" must be a list of integers`);
   }
 
+  /** A list of integers, some of which are left open. */
+  integersOrNull(name: string): readonly (number | null)[] {
+    const value = this.fields[name];
+    const isList =
+      Array.isArray(value) && value.every((item): item is number | null => item === null || Number.isSafeInteger(item));
+    return isList ? value : this.refuse(`"${name}" must be a list of integers`);
+  }
+
   /** A pair of positive integers, or one integer for both. */
   pair(name: string, absent: readonly [number, number]): readonly [number, number] {
     if (!this.has(name)) return absent;

@@ -7,7 +7,8 @@ import {
   transposeWeight,
   type Weight,
 } from '@dgconv/core';
-import { addActivation, addNamedActivation, addSoftmax, reluLayer } from './activations.js';
+import { addActivation, addBinary, addNamedActivation, addSoftmax, reluLayer } from './activations.js';
+import { layerNormalization } from './normalization.js';
 import { convolutionLayers, type LayerContext, type LayerRule } from './convolutions.js';
 import { imageSize, noPadding, windowOf } from './windows.js';
 
@@ -37,11 +38,25 @@ const batchNormalization: LayerRule = ({ builder, layer, inputs, config }) => {
   });
 };
 
+/** A slope for each channel; one for each value as `relu(x) + slope · (x - relu(x))`. */
 const prelu: LayerRule = ({ builder, layer, inputs, config }) => {
-  const channels = builder.shape(inputs[0]!).at(-1)!;
+  const [x] = inputs as [string];
+  const channels = builder.shape(x).at(-1)!;
   const shape = builder.weightShape(layer, 'alpha');
+  if (elementCount(shape) === elementCount(builder.shape(x)) && elementCount(shape) !== channels) {
+    const value = reshapeWeight(builder.weight(layer, 'alpha'), builder.shape(x));
+    const slopes = builder.add(layer, {
+      op: 'constant',
+      inputs: [],
+      attrs: { shape: builder.shape(x) },
+      weights: { value },
+    });
+    const positive = addActivation(builder, layer, x, { function: 'relu' });
+    const negative = addBinary(builder, layer, 'subtract', x, positive);
+    return addBinary(builder, layer, 'add', positive, addBinary(builder, layer, 'multiply', slopes, negative));
+  }
   if (elementCount(shape) !== channels)
-    config.refuse(`its slopes have shape [${shape.join(', ')}]: one a channel is supported`);
+    config.refuse(`its slopes have shape [${shape.join(', ')}]: one a channel or one a value are supported`);
   const slope = reshapeWeight(builder.weight(layer, 'alpha'), [channels]);
   return builder.add(layer, { op: 'prelu', inputs: [inputs[0]!], attrs: { channels }, weights: { slope } });
 };
@@ -188,7 +203,8 @@ const flatten: LayerRule = (context) =>
 
 const reshape: LayerRule = (context) => {
   const total = elementCount(context.builder.shape(context.inputs[0]!));
-  const target = context.config.integers('target_shape');
+  // TensorFlow.js writes null for what is left, Keras -1.
+  const target = context.config.integersOrNull('target_shape').map((size) => size ?? -1);
   const known = elementCount(target.filter((size) => size !== -1));
   const shape = target.map((size) => (size === -1 ? total / known : size));
   if (elementCount(shape) !== total || !shape.every((size) => Number.isInteger(size) && size > 0)) {
@@ -215,9 +231,12 @@ const permute: LayerRule = ({ builder, layer, inputs, config }) => {
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   ...convolutionLayers,
   BatchNormalization: batchNormalization,
+  SyncBatchNormalization: batchNormalization,
+  LayerNormalization: layerNormalization,
   Dense: dense,
   Activation: ({ builder, layer, inputs, config }) => addNamedActivation(builder, layer, inputs[0]!, config),
-  ReLU: ({ builder, layer, inputs, config }) => addActivation(builder, layer, inputs[0]!, reluLayer(config)),
+  ReLU: ({ builder, layer, inputs, config }) =>
+    reluLayer(config).reduce((x, activation) => addActivation(builder, layer, x, activation), inputs[0]!),
   LeakyReLU: ({ builder, layer, inputs, config }) =>
     addActivation(builder, layer, inputs[0]!, { function: 'leaky-relu', alpha: config.number('alpha', 0.3) }),
   ELU: ({ builder, layer, inputs, config }) =>
