@@ -3,8 +3,8 @@
 // ISA (default scalar) is that of the kernels that run; any but scalar takes minutes to compile.
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageFolder, runTool } from './engine-sources.mjs';
-import { buildSanitized } from './sanitized.mjs';
+import { packageFolder } from './engine-sources.mjs';
+import { buildSanitized, runSanitized } from './sanitized.mjs';
 
 const [rounds = '20000', seed = '1', isa = 'scalar'] = process.argv.slice(2);
 const { program, folder } = await buildSanitized('fuzz_edge', 'address,undefined', isa);
@@ -26,4 +26,4 @@ if (existsSync(conformance)) {
 for (const name of readdirSync(folder)) if (name.endsWith('.edge')) rmSync(join(folder, name));
 for (const [index, bytes] of corpus.entries()) writeFileSync(join(folder, `${index}.edge`), bytes);
 process.env.ASAN_OPTIONS ??= 'allocator_may_return_null=1:max_allocation_size_mb=512:detect_leaks=1';
-await runTool(program, [rounds, seed, isa, folder]);
+await runSanitized(program, [rounds, seed, isa, folder]);

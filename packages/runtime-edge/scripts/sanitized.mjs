@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { compilerVersion, compileUnits, packageFolder, runTool, translationUnits } from './engine-sources.mjs';
@@ -23,4 +24,10 @@ export async function buildSanitized(driver, sanitizers, isa = 'scalar') {
   const program = join(folder, driver);
   await runTool(cxx, [...objects, `-fsanitize=${sanitizers}`, '-pthread', '-o', program]);
   return { program, folder };
+}
+
+/** Runs such a program; where that is allowed, without random addresses, which older sanitizers cannot have everywhere. */
+export async function runSanitized(program, args) {
+  const fixed = spawnSync('setarch', ['-R', 'true']).status === 0;
+  await (fixed ? runTool('setarch', ['-R', program, ...args]) : runTool(program, args));
 }

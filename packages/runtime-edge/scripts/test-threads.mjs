@@ -2,8 +2,7 @@
 // Needs the built package.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runTool } from './engine-sources.mjs';
-import { buildSanitized } from './sanitized.mjs';
+import { buildSanitized, runSanitized } from './sanitized.mjs';
 
 const { program, folder } = await buildSanitized('concurrency_test', 'thread');
 const { GraphBuilder, initialWeights, mapSource } = await import('@dgconv/core');
@@ -21,4 +20,4 @@ const graph = builder.build([
 ]);
 const file = join(folder, 'threads.edge');
 writeFileSync(file, encodeEdge({ graph, weights: mapSource(initialWeights(graph, 1)) }));
-await runTool(program, [file]);
+await runSanitized(program, [file]);
