@@ -13,6 +13,8 @@ namespace {
 // pre-activation, scale and shift of the inputs of each group [group][i]. Work item: a block of pixels of one group by a run
 // of panels.
 struct ConvDense {
+  static constexpr int64_t kFloatsAhead = 65536;
+
   static bool supports(const ConvDesc&) { return true; }
 
   static size_t packed_bytes(const ConvDesc& d) {
@@ -139,8 +141,12 @@ struct ConvDense {
       job.last_lanes = rest < kLanes ? rest : kLanes;
       job.b = packed + (g * (int64_t)l.vectors + vector) * l.depth * kLanes;
       job.bias = bias + (int64_t)g * l.lanes + vector * kLanes;
+      const float* next = panel + 1 < panel_end ? job.b + l.depth * vectors * kLanes : nullptr;
       for (int64_t tile = tile_begin; tile < tile_end; tile++) {
         const int64_t pixel = first_pixel(l, tile);
+        // Each of the first tiles asks for a share of the next panel, as much of it as the second-level cache has room for.
+        const int64_t share = (tile - tile_begin) * l.depth * kLanes;
+        job.ahead = next && tile - tile_begin < kGemmVectors && share < kFloatsAhead ? next + share : nullptr;
         job.row_begin = (int32_t)(tile * l.rows - pixel);
         job.a = a + (pixel - first) * job.a_stride;
         job.output = args.output + pixel * d.output_pixel_stride + channel;

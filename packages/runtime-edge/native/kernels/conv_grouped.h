@@ -31,6 +31,9 @@ struct GroupedTile {
     const int32_t group_outputs = d.output_channels / d.groups;
     // Wider 1x1 groups are products of matrices.
     if (kGroup == 0 && kKernel == 1 && group_outputs > kLanes) return false;
+    // Wide tiles where they compute no more pixels twice than tiles of seven.
+    const int32_t wide = (d.output_width + kPixels - 1) / kPixels * kPixels;
+    if (kPixels > 7 && wide > (d.output_width + 6) / 7 * 7) return false;
     if (kGroup == 0) return group_outputs % kLanes == 0;
     if (kGroup < 0) {
       if (d.output_channels < kLanes || group_outputs >= kLanes) return false;
@@ -109,6 +112,13 @@ struct GroupedTile {
       const float* x = job.rows[r];
       if (!x) continue;
       x += at.input_channel;
+      if (kLanes >= 8 && !kBlocksInside && r >= kInputRows - kRows * kStride) {  // those that the tile above did not read
+        const float* next = x + (kGroup > 0 ? kLanes : job.input_step);
+        DGC_UNROLL for (int column = 0; column < kColumns; column++) {
+          prefetch_input(next);
+          advance(next, job.input_pixel_stride);
+        }
+      }
       if constexpr (kGroup == 0) {
         const float* weights = at.weights;
         DGC_ROLLED for (int j = 0; j < job.group_inputs; j++, weights += kKernel * kLanes) {

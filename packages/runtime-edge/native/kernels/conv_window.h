@@ -119,6 +119,7 @@ DGC_INLINE void store_tile(const TileJob& job, const BlockCursor& at, V (&sums)[
       start += row_stride;
       DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) {
         store(to, at_most(at_least(sums[row][pixel], low), high));
+        prefetch_output(to + kLanes);
         to += pixel_stride;
       }
     }

@@ -19,6 +19,7 @@ struct GemmJob {
   int32_t row_begin;   // rows below were stored by the tile before
   int32_t last_lanes;  // lanes of the last vector that exist
   float low, high;
+  const float* ahead = nullptr;  // null, or `depth` * 16 floats that will be needed soon
 };
 
 template <int kRows, int kVectors>
@@ -88,7 +89,12 @@ template <int kRows, int kVectors>
 DGC_INLINE void gemm_depths(const GemmJob& job, V (&sums)[kRows][kVectors]) {
   const float* b = job.b;
   const float* a = job.a;
+  const float* ahead = job.ahead ? job.ahead : b;
   DGC_ROLLED for (int64_t k = 0; k < job.depth; k++) {
+    if (kLanes == 16 && kVectors > 1) {
+      prefetch_later(ahead);
+      ahead += kLanes;
+    }
     V panel[kVectors];
     DGC_UNROLL for (int v = 0; v < kVectors; v++) panel[v] = load(b + v * kLanes);
     b += kVectors * kLanes;
@@ -108,6 +114,14 @@ DGC_NOINLINE void gemm_tile(const GemmJob& job) {
   DGC_UNROLL for (int v = 0; v < kVectors; v++) {
     const V bias = load(job.bias + v * kLanes);
     DGC_UNROLL for (int m = 0; m < kRows; m++) sums[m][v] = bias;
+  }
+  if (kLanes == 16 && job.depth >= 64) {  // else they come too late to help
+    DGC_UNROLL for (int m = 0; m < kRows; m++) {
+      DGC_UNROLL for (int v = 0; v < kVectors; v++) {
+        prefetch_output(job.output + m * job.output_stride + v * kLanes);
+        if (job.residual) prefetch_input(job.residual + m * job.residual_stride + v * kLanes);
+      }
+    }
   }
   gemm_depths<kRows, kVectors>(job, sums);
   store_gemm_tile<kRows, kVectors>(job, sums);

@@ -101,6 +101,14 @@ DGC_INLINE void prefetch_input(const float* p) {
   (void)p;
 #endif
 }
+// The same for what is needed later than the first-level cache would keep it.
+DGC_INLINE void prefetch_later(const float* p) {
+#if defined(DGC_ISA_avx512f)
+  __builtin_prefetch(p, 0, 2);
+#else
+  (void)p;
+#endif
+}
 DGC_INLINE void prefetch_output(const float* p) {
 #if defined(DGC_ISA_avx512f)
   __builtin_prefetch(p, 1, 3);
