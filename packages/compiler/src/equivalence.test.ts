@@ -153,3 +153,12 @@ test('bisection names the first node that an evaluator gets wrong', async (t) =>
   t.deepEqual(found?.origin, [main.id]);
   t.is(await firstDifferingNode(only, interpreted, feeds), null);
 });
+
+test('an output that is all but zero may differ by the rounding of values around one', async (t) => {
+  const input = [{ name: 'x', feeds: { x: Float32Array.of(0) } }];
+  const gives = (value: number) => ({ run: () => ({ y: [value] }) });
+  t.true((await checkEquivalence(gives(1e-20), gives(0), input)).isEqual);
+  t.true((await checkEquivalence(gives(0), gives(5e-8), input)).isEqual);
+  t.false((await checkEquivalence(gives(0), gives(1e-6), input)).isEqual);
+  t.false((await checkEquivalence(gives(1e-5), gives(2e-5), input)).isEqual);
+});

@@ -24,15 +24,18 @@ export interface TestInput {
 export interface EquivalenceReport {
   readonly isEqual: boolean;
   readonly maxAbsError: number;
-  /** Relative to the largest magnitude of the same output for the same input. */
+  /** Relative to the largest magnitude of the same output for the same input, or to 1e-3 where it is smaller. */
   readonly maxRelError: number;
   readonly tolerance: number;
   /** The input and the output of the largest relative difference. */
   readonly worst: { readonly input: string; readonly output: string } | null;
 }
 
-/** Outputs smaller than this are all zero for every purpose; errors are not related to less. */
-const nothing = 1e-30;
+/**
+ * Errors are related to no less than this: below, what is allowed would be finer than float32's rounding of values around one (a
+ * sigmoid that ends at 1e-20 in one runtime and at 0 in another, say).
+ */
+const smallestScale = 1e-3;
 
 /** A whole network may differ by this much, relative to its largest output. */
 export const networkTolerance = 1e-4;
@@ -65,7 +68,7 @@ export async function checkEquivalence(
   return { isEqual: maxRelError <= tolerance, maxAbsError, maxRelError, tolerance, worst };
 }
 
-/** The largest difference of two tensors, absolute and relative to the largest expected magnitude; infinite where one is no number. */
+/** The largest difference of two tensors, absolute and relative to the largest expected magnitude (1e-3 at least); infinite where one is no number. */
 export function difference(
   expected: ArrayLike<number>,
   actual: ArrayLike<number>,
@@ -85,7 +88,7 @@ export function difference(
     absolute = Math.max(absolute, Number.isNaN(error) ? Infinity : error);
     if (Number.isFinite(wanted)) largest = Math.max(largest, Math.abs(wanted));
   }
-  return { absolute, relative: absolute === 0 ? 0 : absolute / Math.max(largest, nothing) };
+  return { absolute, relative: absolute === 0 ? 0 : absolute / Math.max(largest, smallestScale) };
 }
 
 /**

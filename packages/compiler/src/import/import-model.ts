@@ -19,12 +19,12 @@ import {
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
 import { withoutPrefix } from './checkpoint-names.js';
-import { importLayersModel } from './layers-model.js';
+import { importLayersModel, layersModelShards } from './layers-model.js';
 import { type FoundMask, masksFromZeros } from './masks-from-zeros.js';
 import { importOnnx } from './onnx.js';
 import { externalDataBeside } from './onnx-external.js';
 import { modelFileOf } from './run-directory.js';
-import { isSafetensorsPath, openSafetensorsCheckpoint } from './safetensors-checkpoint.js';
+import { isSafetensorsPath, openSafetensorsCheckpoint, safetensorsShards } from './safetensors-checkpoint.js';
 import { importTflite } from './tflite.js';
 import { openTorchCheckpoint } from './torch.js';
 
@@ -59,7 +59,7 @@ export function importModel(path: string, options: ImportOptions = {}): Imported
   const source = openByteSource(file);
   const model = withInputShape(readAny(file, source, options), options.inputShape);
   verifyImported(file, model.graph);
-  const metadata = { ...model.graph.metadata, sourceHash: sha256(source) };
+  const metadata = { ...model.graph.metadata, sourceHash: sha256([source, ...shardsOf(file, source)]) };
   return withMasks({ graph: { ...model.graph, metadata }, weights: model.weights }, options);
 }
 
@@ -179,12 +179,20 @@ function withInputShape(model: Model, inputShape: ImportOptions['inputShape']): 
   return { graph, weights: model.weights };
 }
 
-/** SHA-256 of the file, in hexadecimal. */
-function sha256(source: ByteSource): string {
+/** The files beside a model's that hold its weights. */
+function shardsOf(file: string, source: ByteSource): ByteSource[] {
+  if (!file.endsWith('.json')) return [];
+  return isSafetensorsPath(file) ? safetensorsShards(file) : layersModelShards(source);
+}
+
+/** SHA-256 of a file, or of several one after the other, in hexadecimal. */
+function sha256(sources: readonly ByteSource[]): string {
   const hash = createHash('sha256');
   const pieceSize = 2 ** 22;
-  for (let offset = 0; offset < source.size; offset += pieceSize) {
-    hash.update(source.read(offset, Math.min(pieceSize, source.size - offset)));
+  for (const source of sources) {
+    for (let offset = 0; offset < source.size; offset += pieceSize) {
+      hash.update(source.read(offset, Math.min(pieceSize, source.size - offset)));
+    }
   }
   return hash.digest('hex');
 }

@@ -6,6 +6,7 @@ import { openByteSource } from '@dgconv/core/node';
 import test from 'ava';
 import fc from 'fast-check';
 import { compile } from '../compile.js';
+import { importModel } from './import-model.js';
 import { importLayersModel } from './layers-model.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dgconv-layers-'));
@@ -335,4 +336,20 @@ test('no mutation of a model.json does anything but import or be refused', (t) =
     { numRuns: 1500 },
   );
   t.pass();
+});
+
+test('the hash of the source covers the weights', (t) => {
+  const file = join(folder, 'hashed.json');
+  const weights = [{ name: 'd/kernel', shape: [2, 1], dtype: 'float32' }];
+  const layers = [
+    { class_name: 'Dense', config: { name: 'd', units: 1, use_bias: false, batch_input_shape: [null, 2] } },
+  ];
+  const topology = { class_name: 'Sequential', config: { name: 's', layers } };
+  writeFileSync(file, JSON.stringify({ modelTopology: topology, weightsManifest: [{ paths: ['h.bin'], weights }] }));
+  const hashWith = (value: number): string | undefined => {
+    writeFileSync(join(folder, 'h.bin'), new Uint8Array(Float32Array.of(value, 1).buffer));
+    return importModel(file).model.graph.metadata.sourceHash;
+  };
+  t.is(hashWith(1), hashWith(1));
+  t.not(hashWith(1), hashWith(2));
 });

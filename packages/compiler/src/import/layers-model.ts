@@ -11,7 +11,7 @@ import {
 import { LayersGraphBuilder } from './layers-model/builder.js';
 import { isJsonObject, type JsonObject, LayerConfig } from './layers-model/fields.js';
 import { layerRules } from './layers-model/layers.js';
-import { openManifestWeights } from './layers-model/weights.js';
+import { manifestShards, openManifestWeights } from './layers-model/weights.js';
 
 /** Bytes; a topology is far smaller. */
 const largestModelJson = 2 ** 26;
@@ -58,6 +58,14 @@ export function importLayersModel(source: ByteSource, options: LayersModelOption
     }
     throw error;
   }
+}
+
+/**
+ * The weight shards of a LayersModel, in the order of its manifest.
+ * @throws {InvalidInputError} if the model is broken, or a shard missing or outside of its folder.
+ */
+export function layersModelShards(source: ByteSource): ByteSource[] {
+  return manifestShards(source.name, parseJson(source)['weightsManifest']);
 }
 
 function parseJson(source: ByteSource): JsonObject {

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { InvalidInputError, readSafetensors, type WeightSource } from '@dgconv/core';
+import { type ByteSource, InvalidInputError, readSafetensors, type WeightSource } from '@dgconv/core';
 import { openByteSource, readTextFile } from '@dgconv/core/node';
 import { withPlainNames } from './checkpoint-names.js';
 
@@ -43,6 +43,15 @@ export function openSafetensorsCheckpoint(path: string): WeightSource {
     shape: (name) => find(name).shape(name),
     read: (name) => find(name).read(name),
   });
+}
+
+/**
+ * The shards that an index names, each once, by name.
+ * @throws {InvalidInputError} if the index is broken or a shard is missing.
+ */
+export function safetensorsShards(path: string): ByteSource[] {
+  const files = [...new Set(Object.values(weightMap(path)))].sort();
+  return files.map((file) => openByteSource(join(dirname(path), file)));
 }
 
 function weightMap(path: string): Readonly<Record<string, string>> {

@@ -43,7 +43,7 @@ export interface GraphMetadata {
   readonly name: string;
   readonly preprocessing?: Preprocessing;
   readonly classNames?: readonly string[];
-  /** SHA-256 of the file that the weights came from. */
+  /** SHA-256 of the file that the network came from, followed by the shards that hold its weights. */
   readonly sourceHash?: string;
   readonly producer?: string;
 }

@@ -140,7 +140,7 @@ export const addInspectCommand = (program: Command): void => {
   const command = program
     .command('inspect [file]')
     .description('layers, groups, permutations, MACs, parameters and bytes of a file or a network of the zoo')
-    .option('--model <name>', 'network of the zoo', zooName)
+    .option('--model <name>', 'network of the zoo; its ζ is null where training has yet to decide it', zooName)
     .option('--budget <budget>', 'b=NUMBER: the connections that this budget allows', budget, { kind: 'b', value: 32 })
     .option('--plan', 'the kernels that the runtime picks for an .edge file');
   withSourceOptions(command);

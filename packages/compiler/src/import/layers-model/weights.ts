@@ -70,6 +70,18 @@ export function openManifestWeights(file: string, manifest: unknown): WeightSour
   };
 }
 
+/**
+ * The shards that a LayersModel's manifest names, in order.
+ * @throws {InvalidInputError} if one is missing or outside of the model's folder.
+ */
+export function manifestShards(file: string, manifest: unknown): ByteSource[] {
+  const groups = Array.isArray(manifest) ? (manifest as unknown[]) : [];
+  return groups.flatMap((group) => {
+    const paths = isJsonObject(group) ? group['paths'] : [];
+    return Array.isArray(paths) ? (paths as unknown[]).map((path) => openShard(file, path)) : [];
+  });
+}
+
 function openShard(file: string, path: unknown): ByteSource {
   // A shard is a file beside the model; anything else could reach anywhere.
   if (typeof path !== 'string' || !/^[^/\\]+$/.test(path) || path === '..' || path === '.') {
