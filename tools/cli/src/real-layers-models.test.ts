@@ -26,14 +26,21 @@ async function predicted(directory: string, shape: readonly number[], image: Flo
   return (await output.data()) as Float32Array;
 }
 
-for (const name of ['mobilenet_v2', 'inception_v3']) {
+/** Trained networks, with the C, H, W of those that leave the size of their images open. */
+const networks: Readonly<Record<string, readonly [number, number, number] | undefined>> = {
+  mobilenet_v2: undefined,
+  inception_v3: undefined,
+  upscaler: [3, 12, 16],
+};
+
+for (const [name, inputShape] of Object.entries(networks)) {
   const directory = `${folder}${name}`;
   const isHere = existsSync(directory);
-  const title = `the LayersModel ${name} of nsfwjs classifies as in TensorFlow.js, in every runtime`;
+  const title = `the trained LayersModel ${name} computes what TensorFlow.js does, in every runtime`;
   (isHere ? test : test.skip)(isHere ? title : `${title} (skipped: run scripts/fetch-real-networks.mjs)`, async (t) => {
     t.timeout(600_000);
     await useBackend('cpu');
-    const { model } = importModel(directory);
+    const { model } = importModel(directory, inputShape === undefined ? {} : { inputShape });
     const { name: input, shape } = model.graph.inputs[0]!;
     const image = Float32Array.from(
       { length: shape.reduce((a, b) => a * b, 1) },
