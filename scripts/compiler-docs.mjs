@@ -282,8 +282,8 @@ The 3×3 convolution is an ordinary grouped one. Its permutation is in the rows 
 Values that an op ties channel by channel share their *segments*: runs of channels that are stored in one order wherever they occur. Activations, pooling, depthwise
 convolutions and shuffles pass a segment on; an addition unites the segments of its operands; a concatenation has those of its inputs, one after the other; a slice cuts
 segments at its borders. Each grouped convolution asks for its groups to be runs of channels, in one order of groups on both sides. A demand is granted where the order
-within the segments that is decided already allows it, in several sequences of the demands, and the choice that leaves the fewest values to move is applied. A convolution
-whose moves would cost more than its groups save (see below) becomes dense and demands nothing.
+within the segments that is decided already allows it, in several sequences of the demands, and the choice that leaves the fewest values to move is applied. A move is
+there because of two convolutions; one whose groups save less than such moves cost (see below) becomes dense and demands nothing, and the orders are chosen again.
 
 What cannot be granted is a pair of grouped convolutions with nothing but such ops between them, each group of one holding channels of several groups of the other: no order
 makes both runs. One move for each such pair is the least there can be.
@@ -295,7 +295,7 @@ ${shuffleRows.join('\n')}
 - **ShuffleNet**: in a unit the 1×1 before the depthwise and the one after it both have 3 groups, and the shuffle is there to make them cut across each other: one move a
   unit. The first unit of the network has a dense 1×1, which takes the order; everything else (the residuals, the concatenations between the stages) is in order as it is.
 - **IGCV1**: the 3×3 has many narrow groups, the 1×1 few wide ones with one channel of each, so both sides of every 1×1 need a move. After the last one comes the classifier,
-  which takes any order.
+  which takes any order. Where the groups of a 1×1 save less than its moves cost (TFLite), it is dense, and both moves are gone.
 - **MobileNetV2 with FLGC**: the inputs of the learned projections are free, but projections of one stage add up, and each has groups of its own: all but one of a stage
   move their outputs, or are dense.
 - **CondenseNet**: the inputs of a learned convolution are gathered in any case, because its groups share them: one index layer for each that is not faster dense. Where its

@@ -1,4 +1,5 @@
-import { type Graph, inferShapes, type Node, type OpKind } from '@dgconv/core';
+import { type Graph, inferShapes, type Node } from '@dgconv/core';
+import { layerAbove, layerBelow } from './passes/layer-ends.js';
 import { type Uses, usesOf } from './passes/rewrite.js';
 
 /** A channel move that stayed. */
@@ -38,8 +39,9 @@ function gatherReason(node: Node, uses: Uses): string {
 }
 
 function shuffleReason(node: Node, nodes: ReadonlyMap<string, Node>, uses: Uses, isImported: boolean): string {
-  const before = above(node.inputs[0]!, nodes);
-  const after = below(node.id, uses);
+  const [input] = node.inputs as [string];
+  const before = endAt(layerAbove(input, nodes), input);
+  const after = endAt(layerBelow(node.id, uses), 'the output');
   const names = [before, after].map((end) => `${end.name}${end.groups > 1 ? ` (${end.groups} groups)` : ''}`);
   if (before.groups > 1 && after.groups > 1) {
     return `${names[1]} and ${names[0]} put the ${'indices' in node.attrs ? node.attrs.indices.length : 0} channels between them into groups that cut across each other`;
@@ -48,46 +50,17 @@ function shuffleReason(node: Node, nodes: ReadonlyMap<string, Node>, uses: Uses,
   return `${which}the order of ${names[0]} is not the one that ${names[1]} needs: other layers or the borders of the network decide about both`;
 }
 
-/** A layer at one end of the values that share an order, or a border of the network. */
-interface End {
-  readonly name: string;
-  /** 1 where it takes channels in any order. */
-  readonly groups: number;
-}
-
-/** Ops that have the order of what they read. */
-const passing: ReadonlySet<OpKind> = new Set([
-  'batch-norm',
-  'affine',
-  'activation',
-  'prelu',
-  'max-pool',
-  'average-pool',
-  'resize',
-  'pad',
-]);
-
-function isPassing(node: Node): boolean {
-  if (node.op !== 'conv2d') return passing.has(node.op);
-  const { connectivity } = node.attrs;
-  return connectivity.kind === 'equal' && connectivity.groups === connectivity.channelsIn;
-}
-
-function endAt(node: Node): End {
+function endAt(node: Node | undefined, border: string): End {
+  if (node === undefined) return { name: border, groups: 1 };
   const { id } = node;
   return node.op === 'conv2d' && 'groups' in node.attrs.connectivity
     ? { name: id, groups: node.attrs.connectivity.groups }
     : { name: id, groups: 1 };
 }
 
-function above(value: string, nodes: ReadonlyMap<string, Node>): End {
-  const node = nodes.get(value);
-  if (node === undefined) return { name: value, groups: 1 };
-  return isPassing(node) ? above(node.inputs[0]!, nodes) : endAt(node);
-}
-
-function below(value: string, uses: Uses): End {
-  const [reader] = uses.of(value);
-  if (reader === undefined) return { name: 'the output', groups: 1 };
-  return isPassing(reader) ? below(reader.id, uses) : endAt(reader);
+/** A layer at one end of the values that share an order, or a border of the network. */
+interface End {
+  readonly name: string;
+  /** 1 where it takes channels in any order. */
+  readonly groups: number;
 }

@@ -6,11 +6,9 @@ import {
   type GroupBlock,
   type Grouping,
   inferShapes,
-  isIdentityPermutation,
   type NodeOf,
 } from '@dgconv/core';
 import type { FormCosts } from './form-costs.js';
-import type { GroupOrders } from './group-orders.js';
 
 /** Another form has to be this much faster on paper: measurements scatter, and a form that is kept keeps its layer recognisable. */
 export const worthwhile = 0.9;
@@ -69,22 +67,26 @@ export function denseTime(
   return costs.convolution({ connections: channelsIn * channelsOut, channelsPerGroup, ...extent });
 }
 
-/** Whether the groups with their moves are predicted to be faster than a dense convolution with zeros; by node. */
-export function worthMoving(
-  graph: Graph,
-  costs: FormCosts,
-): (node: NodeOf<'conv2d'>, grouping: Grouping, orders: GroupOrders) => boolean {
+/** What a graph's convolutions save by their groups, and what bringing those into order costs. */
+export interface MovePrices {
+  /** Predicted time that the groups save against a dense convolution with zeros, moves left out. */
+  saving(node: NodeOf<'conv2d'>, grouping: Grouping): number;
+  /** Predicted time of moving the channels of one side. */
+  move(node: NodeOf<'conv2d'>, side: 'inputs' | 'outputs'): number;
+}
+
+/** The prices of a graph, whose convolutions keep their names and shapes in whatever order their channels are. */
+export function movePrices(graph: Graph, costs: FormCosts): MovePrices {
   const shapes = inferShapes(graph);
   const pixelsOf = (value: string): number => elementCount(shapes.get(value)!.slice(1, 3));
-  return (node, grouping, orders) => {
-    const extent = { pixels: pixelsOf(node.id), positions: elementCount(node.attrs.kernelSize) };
-    const moves = [
-      ...(isIdentityPermutation(orders.inputs) ? [] : [pixelsOf(node.inputs[0]!) * grouping.channelsIn]),
-      ...(isIdentityPermutation(orders.outputs) ? [] : [pixelsOf(node.id) * grouping.channelsOut]),
-    ];
-    const moved = costs.start(moves.length) + moves.reduce((sum, values) => sum + costs.move(values), 0);
-    const grouped = groupedTime(grouping, extent, pixelsOf(node.inputs[0]!), costs);
-    return grouped + moved < worthwhile * denseTime(grouping, extent, costs);
+  return {
+    saving: (node, grouping) => {
+      const extent = { pixels: pixelsOf(node.id), positions: elementCount(node.attrs.kernelSize) };
+      const grouped = groupedTime(grouping, extent, pixelsOf(node.inputs[0]!), costs);
+      return denseTime(grouping, extent, costs) - grouped;
+    },
+    move: (node, side) =>
+      costs.start(1) + costs.move(elementCount(shapes.get(side === 'inputs' ? node.inputs[0]! : node.id)!)),
   };
 }
 
