@@ -1,4 +1,4 @@
-export { bench, type BenchModel, type BenchOptions, modelOfCase, modelOfFiles } from './bench.js';
+export { bench, type BenchModel, type BenchOptions, executedMacsOf, modelOfCase, modelOfFiles } from './bench.js';
 export { type BenchCase, suiteNamed, suites } from './cases.js';
 export type { BenchResult, BenchRow } from './rows.js';
 export { tableOf } from './table.js';

@@ -19,6 +19,11 @@ DGC_INLINE Strips cut_into_strips(const ConvDesc& d, int32_t blocks, int32_t row
   s.rows = rows_of_strip;
   s.strips = (d.output_height + rows_of_strip - 1) / rows_of_strip;
   s.blocks = (blocks + 3) / 4;
+#ifdef DGC_ISA_neon
+  // One run where strips are enough for the threads and all weights fit into a small first-level cache: fewer, longer jobs.
+  const int64_t weights = (int64_t)d.output_channels * d.group_inputs * d.kernel_height * d.kernel_width;
+  if ((int64_t)d.batch * s.strips >= 8 && weights <= 6144) s.blocks = blocks;
+#endif
   s.runs = (blocks + s.blocks - 1) / s.blocks;
   return s;
 }

@@ -1,9 +1,11 @@
 // Compiled once for each instruction set of sources.json, with -DDGC_ISA=<name> -DDGC_ISA_<name> and its machine flags.
 #include "conv_dense.h"
 #include "conv_depthwise.h"
+#include "conv_fours.h"
 #include "conv_planes.h"
 #include "conv_points.h"
-#include "conv_quads.h"
+#include "conv_pointwise.h"
+#include "conv_ragged.h"
 #include "conv_reference.h"
 #include "conv_staged.h"
 #include "conv_transpose.h"

@@ -42,6 +42,15 @@ struct Pool {
     return result;
   }
 
+  // The larger one; NaN if either is.
+  static DGC_INLINE V larger(V x, V largest) {
+#ifdef DGC_ISA_neon
+    return at_least(x, largest);
+#else
+    return x > largest || x != x ? x : largest;
+#endif
+  }
+
   template <PoolKind kKind>
   static DGC_INLINE V window(const PoolDesc& d, const float* image, Taps rows, Taps columns, int64_t channel,
                              int64_t lanes) {
@@ -51,7 +60,7 @@ struct Pool {
       for (int32_t kx = 0; kx < columns.count; kx++) {
         const float* from = image + (row + kx * d.dilation_width) * d.input_pixel_stride + channel;
         const V x = lanes == kLanes ? load(from) : load_partial(from, lanes);
-        if (kKind == PoolKind::kMax) sum = x > sum || x != x ? x : sum;
+        if (kKind == PoolKind::kMax) sum = larger(x, sum);
         else sum = sum + x;
       }
     }

@@ -126,6 +126,11 @@ DGC_INLINE V load_partial(const float* p, int64_t count) {
 #elif DGC_LANES == 1
   (void)count;
   return *p;
+#elif defined(DGC_ISA_neon)
+  float32x4_t v = count & 2 ? vcombine_f32(vld1_f32(p), vdup_n_f32(0.0f)) : vdupq_n_f32(0.0f);
+  if (count == 3) v = vld1q_lane_f32(p + 2, v, 2);
+  else if (count == 1) v = vld1q_lane_f32(p, v, 0);
+  return count == 4 ? load(p) : (V)v;
 #else
   float lanes[kLanes] = {};
   for (int64_t i = 0; i < count; i++) lanes[i] = p[i];
@@ -139,6 +144,11 @@ DGC_INLINE void store_partial(float* p, V v, int64_t count) {
 #elif DGC_LANES == 1
   (void)count;
   *p = v;
+#elif defined(DGC_ISA_neon)
+  if (count == 4) return store(p, v);
+  if (count & 2) vst1_f32(p, vget_low_f32((float32x4_t)v));
+  if (count == 3) vst1q_lane_f32(p + 2, (float32x4_t)v, 2);
+  else if (count == 1) vst1q_lane_f32(p, (float32x4_t)v, 0);
 #else
   float lanes[kLanes];
   store(lanes, v);

@@ -1,4 +1,5 @@
-// kernel-test [n]: runs every kernel of every table that this CPU can execute, on every n-th convolution (default 1). Small integers have to agree with the scalar reference to the
+// kernel-test [n [isa]]: runs every kernel of every table that this CPU can execute, or of one instruction set, on every n-th
+// convolution (default 1). Small integers have to agree with the scalar reference to the
 // bit, whatever the order of the sums; seeded floats within the stated tolerance; and no item of work may depend on how the
 // others are distributed.
 #include <math.h>
@@ -108,6 +109,7 @@ int main(int argc, char** argv) {
   const std::vector<ConvCase> transposed = transposed_cases();
   const dgc::KernelTable& scalar = *tables[0];
   for (const dgc::KernelTable* table : tables) {
+    if (argc > 2 && strcmp(argv[2], table->isa) != 0) continue;
     test_convs(report, *table, table->conv2d, scalar.conv2d.items[scalar.conv2d.count - 1], cases, false, argc > 1);
     test_convs(report, *table, table->conv2d_transpose,
                scalar.conv2d_transpose.items[scalar.conv2d_transpose.count - 1], transposed, true, argc > 1);

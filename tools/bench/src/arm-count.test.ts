@@ -1,0 +1,27 @@
+import test from 'ava';
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const scripts = new URL('../../../../scripts/', import.meta.url);
+const { missingForCounting } = (await import(new URL('arm-counter.mjs', scripts).href)) as {
+  missingForCounting: () => string | null;
+};
+const missing = missingForCounting();
+const because = missing === null ? '' : ` (there is no ${missing})`;
+
+for (const [what, flags] of [
+  ['the main kernels stay', []],
+  ['the networks ResNeXt-50 and "grouped 1×1 too" stay', ['--networks']],
+] as const) {
+  (missing === null ? test : test.skip)(`counted arm64 instructions of ${what} within their limits${because}`, (t) => {
+    const script = fileURLToPath(new URL('count-arm.mjs', scripts));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script, '--check', '--json', ...flags], {
+      encoding: 'utf8',
+    });
+    t.is(status, 0, stderr);
+    const { rows } = JSON.parse(stdout) as { rows: { name: string; instructions: number; limit: number }[] };
+    t.true(rows.length >= 2);
+    // One multiply-add is at least one instruction: less would mean that something was not counted.
+    for (const { instructions } of rows) t.true(instructions > 1);
+  });
+}
