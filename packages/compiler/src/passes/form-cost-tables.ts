@@ -197,7 +197,7 @@ function fromCounts(dense: number, counts: MultiplyAddTimes): MultiplyAddTimes {
 }
 
 /*
- * arm64: instructions counted, not time measured: `node packages/runtime-edge/native/test/count-arm.mjs` under qemu's cortex-a76, one
+ * arm64: instructions counted, not time measured: `node scripts/count-arm.mjs` under qemu's cortex-a76, one
  * convolution of 128 channels at 28² with bias and ReLU, the difference between three runs and one. How many of them a core does in a
  * nanosecond is not known here, so there is no rate.
  */
