@@ -19,7 +19,7 @@ export function renderComparison(a: ModelSummary, b: ModelSummary): string {
   const rows = names.map((name) => {
     const [left, right] = [find(a, name), find(b, name)];
     return [
-      escapeHtml(name),
+      `<span title="${escapeHtml(name)}">${escapeHtml(name)}</span>`,
       left ? String(left.grouping.groups) : '–',
       right ? String(right.grouping.groups) : '–',
       left ? siCount(left.macsAfter) : '–',

@@ -22,11 +22,12 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .two > section { margin-top: 0; } .grid { margin-top: 18px; }
 svg { display: block; max-width: 100%; height: auto; } svg text { font-family: inherit; }
 .masks { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 18px; margin-top: 12px; }
-.masks figure { margin: 0; } .masks figcaption { font-size: 13px; margin-bottom: 6px; }
+.masks figure { margin: 0; min-width: 0; } .masks figcaption { font-size: 13px; margin-bottom: 6px; overflow-wrap: anywhere; }
 .masks div { display: flex; gap: 8px; } .masks svg { flex: 1; min-width: 0; background: var(--page); border: 1px solid var(--line); border-radius: 4px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.left, th.left { text-align: left; } th { color: var(--muted); font-weight: 500; } tr:last-child td { border-bottom: 0; }
+th:first-child, td:first-child, td.left, th.left { text-align: left; } th { color: var(--muted); font-weight: 500; white-space: normal; overflow-wrap: anywhere; } tr:last-child td { border-bottom: 0; }
+td:first-child { max-width: 24em; overflow: hidden; text-overflow: ellipsis; }
 td:last-child { white-space: normal; min-width: 7em; } .scroll { overflow-x: auto; } .ok { color: var(--good); } .no { color: var(--bad); }
 code, pre { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { background: var(--page); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; overflow-x: auto; margin: 0; }

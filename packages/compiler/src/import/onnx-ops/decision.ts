@@ -8,8 +8,8 @@ import { reducedOver } from './reduction.js';
 /** A value that holds whole numbers: a truth value is 0 or 1, an index a number. */
 const whole = (value: Dynamic): Dynamic => ({ ...value, note: { kind: 'whole' } });
 
-/** Any normal float32 times this is at least 1 in magnitude. */
-const steep = 3.4e38;
+/** Magnitudes from 2^-100 on become at least 1; a threshold up to 2^27 that is folded into it stays finite. */
+const steep = 2 ** 100;
 
 /** 1 where a value is positive, else 0. */
 function isPositive(context: OnnxNodeContext, x: Dynamic, part: string): Dynamic {
