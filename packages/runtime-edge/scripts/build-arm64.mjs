@@ -10,6 +10,7 @@ import {
   translationUnits,
   unlessCurrent,
 } from './engine-sources.mjs';
+import { leaveCmakePackage } from './cmake-package.mjs';
 
 const cxx = process.env.CXX_ARM64 ?? 'aarch64-linux-gnu-g++';
 const version = compilerVersion(cxx);
@@ -55,6 +56,7 @@ await unlessCurrent(folder, hash, outputs, async () => {
   const cli = objects.slice(library.length, library.length + program.length);
   const bindings = objects.slice(library.length + program.length);
   await runTool(`${prefix}ar`, ['rcsD', archive, ...engine]);
+  leaveCmakePackage(folder, archive);
   await runTool(cxx, [...cli, archive, ...standalone, '-o', runner]);
   await runTool(cxx, [...bindings, ...engine.filter((name) => !name.endsWith('/c_api.o')), ...shared, '-o', module]);
 });

@@ -11,6 +11,7 @@ import {
   translationUnits,
   unlessCurrent,
 } from './engine-sources.mjs';
+import { leaveCmakePackage } from './cmake-package.mjs';
 
 const arch = { x64: 'x64', arm64: 'arm64' }[process.arch];
 const candidates = process.env.CXX ? [process.env.CXX] : ['g++', 'c++', 'clang++'];
@@ -52,6 +53,7 @@ else {
     const glue = objects.slice(library.length, library.length + module.length);
     rmSync(archive, { force: true });
     await runTool('ar', ['rcs', archive, ...engine]);
+    leaveCmakePackage(folder, archive);
     await runTool(cxx, [...glue, ...engine, ...link, '-o', addon]);
     await runTool(cxx, [...objects.slice(library.length + module.length), archive, '-pthread', '-o', runner]);
   });
