@@ -1,4 +1,4 @@
-import { type Graph, inferShapes, interpret, type Model, verifyGraph } from '@dgconv/core';
+import { type Graph, inferShapes, interpret, isBatchable, type Model, verifyGraph } from '@dgconv/core';
 import { Random, randomFeeds, randomModel, structuralParts } from '@dgconv/core/testing';
 import test from 'ava';
 import fc from 'fast-check';
@@ -48,6 +48,20 @@ test('random networks compute the same with fewer transposes, to the bit on inte
     { numRuns: 200, seed: 1 },
   );
   t.true(after < 0.8 * before, `${before} → ${after}`);
+});
+
+test('a network that takes batches still does without its transposes', (t) => {
+  let compared = 0;
+  for (let seed = 0; seed < 60; seed += 1) {
+    const model = randomModel(seed, { size: 5 + (seed % 15), integers: true, ops: movingParts });
+    if (!isBatchable(model.graph)) continue;
+    const cancelled = cancelTransposes.run(model);
+    t.true(isBatchable(cancelled.graph));
+    const feeds = randomFeeds(model.graph, seed, { integers: true, batch: 2 });
+    t.deepEqual(interpret(cancelled, feeds, { batch: 2 }), interpret(model, feeds, { batch: 2 }));
+    compared += 1;
+  }
+  t.true(compared > 30);
 });
 
 function count(graph: Graph): number {
