@@ -3,7 +3,7 @@ import { type Engine, engineError, type EngineOptions, type EngineSession, type 
 import { WasmFailure, WasmNetwork } from './wasm-network.js';
 import { WasmThread } from './wasm-thread.js';
 
-/** Which module: plain SIMD gives the same bits everywhere, relaxed SIMD is faster and rounds as the machine likes. */
+/** Which module: plain SIMD gives the same bits everywhere, relaxed SIMD is mostly faster and rounds as the machine likes. */
 export type WasmVariant = 'simd' | 'relaxed-simd';
 
 const files: { readonly [V in WasmVariant]: URL } = {

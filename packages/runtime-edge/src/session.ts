@@ -21,7 +21,7 @@ export interface SessionOptions {
   readonly engine?: 'auto' | 'native' | 'wasm';
   /** The largest batch that `run` may be given; default 1. */
   readonly maxBatch?: number;
-  /** WebAssembly instructions: `relaxed-simd` is faster, but its rounding differs between machines; default `simd`. */
+  /** WebAssembly instructions: `relaxed-simd` is mostly faster, but its rounding differs between machines; default `simd`. */
   readonly wasm?: WasmVariant;
   /** Forces an instruction set, for tests; default: the environment variable DGCONV_ISA, else the best there is. */
   readonly isa?: string;
