@@ -309,7 +309,8 @@ by 8 % (IGCV1) to 30 % (MobileNetV2 with FLGC), so only inputs that groups share
 
 \`packages/compiler/src/passes/form-cost-tables.ts\` has one table for each runtime and machine: the time of a multiply-add by channels a group, for 1×1 kernels and for wider
 ones, and what moving a value, copying one and starting an operation cost. x64 and WebAssembly were measured by \`node scripts/measure-forms.mjs RUNTIME\`, which measures them
-again on your machine; arm64 is instructions counted under qemu, and has no milliseconds. \`--target generic\` is the geometric mean of the three. From the tables the compiler
+again on your machine; arm64 is instructions counted under qemu, and has no milliseconds. \`--target generic\` is x64 for ONNX, where ONNX Runtime is mostly
+run and small groups cost it most, and the geometric mean of the three for the others. From the tables the compiler
 decides whether small groups are merged, unequal ones become several convolutions, shared inputs are gathered, and moves are worth their groups, and it predicts the time
 that \`compile\` prints beside the multiply-adds. A \`.edge\` file is the same for every target; its runtime chooses again when it loads.
 `;

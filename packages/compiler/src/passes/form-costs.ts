@@ -33,11 +33,21 @@ export interface FormCosts {
   readonly rate: number | undefined;
 }
 
+/**
+ * What `generic` stands for: ONNX Runtime is mostly run on x64, where small groups cost it most; the other runtimes are run
+ * everywhere.
+ */
+const genericMachines: Readonly<Record<'onnx' | 'tflite' | 'edge', readonly Machine[]>> = {
+  onnx: ['x64'],
+  tflite: ['x64', 'arm64', 'wasm'],
+  edge: ['x64', 'arm64', 'wasm'],
+};
+
 /** The predicted times of a format's runtime on a target, from measurements (`form-cost-tables.ts`). */
 export function formCosts(format: 'onnx' | 'tflite' | 'edge', target: Target): FormCosts {
   const tables = costTables[format];
-  // A model for nowhere in particular: the geometric mean of all machines, so that none counts more than another.
-  const chosen = target === 'generic' ? Object.values(tables) : [tables[target]];
+  // Of several machines the geometric mean, so that none counts more than another.
+  const chosen = (target === 'generic' ? genericMachines[format] : [target]).map((machine) => tables[machine]);
   const mean = (of: (table: CostTable) => number): number =>
     Math.exp(chosen.reduce((sum, table) => sum + Math.log(of(table)), 0) / chosen.length);
   const [move, copy, start] = [mean((table) => table.move), mean((table) => table.copy), mean((table) => table.start)];

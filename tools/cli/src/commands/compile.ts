@@ -152,7 +152,8 @@ const formatShare = ({ before, after, note }: PredictedTime): string =>
   before === 0 ? '' : `${((100 * after) / before).toFixed(0)} %${note === undefined ? '' : ', not faster'}`;
 
 const predictionOf = (format: ModelFormat, target: Target, time: PredictedTime): string => {
-  const where = target === 'generic' ? 'on the mean of x64, arm64 and wasm' : `on ${target}`;
+  const where =
+    target === 'generic' ? (format === 'onnx' ? 'on x64' : 'on the mean of x64, arm64 and wasm') : `on ${target}`;
   const ms =
     time.beforeMs === undefined || time.afterMs === undefined
       ? ''
