@@ -52,6 +52,14 @@ const networks: Readonly<Record<string, readonly [name: string, make: Make, mess
     },
     /10000000000 bytes/,
   ],
+  'an .edge file of 1 GB of zeros': [
+    'x.edge',
+    (folder) => {
+      writeFileSync(join(folder, 'x.edge'), '');
+      truncateSync(join(folder, 'x.edge'), 1e9);
+    },
+    /x\.edge/,
+  ],
   'a TFLite file of 1 GB of zeros': [
     'x.tflite',
     (folder) => {
