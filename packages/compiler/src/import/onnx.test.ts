@@ -215,6 +215,12 @@ for (const [title, parts, error, message] of [
     "the input 'x' is a single number: only inputs with dimensions are supported",
   ],
   [
+    'an open size of something that is no image',
+    { nodes: relu, input: [1, 'samples'] },
+    InvalidInputError,
+    "dimension 1 of the input 'x' [1, samples] is open: only those of images, which have four dimensions, can be fixed by --input-shape C,H,W",
+  ],
+  [
     'no input',
     { nodes: relu, initializers: [floats('x', [1], [1])] },
     UnsupportedError,

@@ -213,9 +213,11 @@ function inputShape(input: OnnxValue, form: Form, isOnlyCast: boolean, options: 
     }
     const open = axis === 0 ? 1 : wanted[axis];
     if (open !== undefined) return open;
+    const where = `dimension ${axis} of the input '${name}' [${dimensions.map((dimension) => dimension ?? '?').join(', ')}] is open`;
     throw new InvalidInputError(
-      `dimension ${axis} of the input '${name}' [${dimensions.map((dimension) => dimension ?? '?').join(', ')}] is open: ` +
-        'the height and width are known from the model, from "input_size": [H, W] in an architecture file, or from --input-shape C,H,W',
+      isImage
+        ? `${where}: the height and width are known from the model, from "input_size": [H, W] in an architecture file, or from --input-shape C,H,W`
+        : `${where}: only those of images, which have four dimensions, can be fixed by --input-shape C,H,W`,
     );
   });
 }

@@ -11,10 +11,9 @@ const whole = (value: Dynamic): Dynamic => ({ ...value, note: { kind: 'whole' } 
 /** Magnitudes from 2^-100 on become at least 1; a threshold up to 2^27 that is folded into it stays finite. */
 const steep = 2 ** 100;
 
-/** 1 where a value is positive, else 0. */
+/** 1 where a value is positive, else 0. No scale of its own, which a convolution before it could take into its weights and overflow. */
 function isPositive(context: OnnxNodeContext, x: Dynamic, part: string): Dynamic {
-  const scaled = scaleAndShift(context, x, steep, 0, `${part}steep`);
-  return whole(activate(context, scaled, { function: 'clip', alpha: 0, beta: 1 }, part));
+  return whole(activate(context, x, { function: 'hard-sigmoid', alpha: steep, beta: 0 }, part));
 }
 
 function not(context: OnnxNodeContext, x: Dynamic, part = ''): Dynamic {
@@ -74,9 +73,9 @@ function numeric(context: OnnxNodeContext, condition: Operand): Operand {
 /** 1, 0 or -1. */
 export function Sign(context: OnnxNodeContext): Dynamic {
   const x = context.dynamic(0);
-  const scaled = scaleAndShift(context, x, steep, 0, 'steep');
-  const limits = { function: 'clip', alpha: -1, beta: 1 } as const;
-  return whole(activate(context, scaled, limits));
+  const negated = activate(context, x, { function: 'negate' }, 'negated');
+  const isAbove = isPositive(context, x, 'is_positive');
+  return whole(binary(context, 'subtract', isAbove, isPositive(context, negated, 'is_negative')));
 }
 
 /** `x` where it is above `alpha`, else 0. */
