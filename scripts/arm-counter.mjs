@@ -41,8 +41,8 @@ export function openCounter() {
   const emulate = (args, option = '') =>
     tool('qemu-aarch64', ['-cpu', 'cortex-a76', '-plugin', `${plugin}${option}`, ...args]).stderr;
   const instructions = (args) => Number(/^instructions (\d+)$/m.exec(emulate(args))[1]);
-  /** Of one run of what `command(runs)` starts: the difference of two, so that loading does not count. */
-  const ofOneRun = (command) => (instructions(command(3)) - instructions(command(1))) / 2;
+  /** Of one run of what `command(runs)` starts, its second: the difference of two, so that loading does not count. */
+  const ofOneRun = (command) => instructions(command(2)) - instructions(command(1));
   return {
     scratch,
     ofOneRun,

@@ -1,7 +1,8 @@
 // Instructions per multiply-add of four lanes on arm64, counted under qemu-user, which makes them the same on every machine:
-//   node scripts/count-arm.mjs [--networks] [--check] [--json] [FILE.edge…]
+//   node scripts/count-arm.mjs [--networks] [--only TEXT] [--check] [--json] [FILE.edge…]
 // Of the main kernels, beside ONNX Runtime's arm64 library on the same convolutions and the cycles that llvm-mca gives the
-// innermost loop; --networks: of whole networks instead; --check: exits with 1 if one is above its limit, and counts only ours.
+// innermost loop; --networks: of whole networks instead; --only: of those whose names contain it; --check: exits with 1 if one is
+// above its limit, and counts only ours.
 // Multiply-adds on zero padding do not count as work.
 import { executedMacsOf, suiteNamed } from '@dgconv/bench';
 import { compile, emitters } from '@dgconv/compiler';
@@ -21,7 +22,12 @@ import {
 
 const { values: flags, positionals: files } = parseArgs({
   allowPositionals: true,
-  options: { networks: { type: 'boolean' }, check: { type: 'boolean' }, json: { type: 'boolean' } },
+  options: {
+    networks: { type: 'boolean' },
+    only: { type: 'string' },
+    check: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
 });
 const missing = missingForCounting();
 if (missing !== null) {
@@ -82,6 +88,7 @@ try {
   if (files.length > 0) for (const file of files) add(basename(file), decodeEdge(readFileSync(file)).graph, file);
   else
     for (const { name, graph: build, limit } of flags.networks ? networks : layers) {
+      if (!name.includes(flags.only ?? '')) continue;
       const graph = build();
       // What the edge runtime gets says what is grouped; the ONNX target would make some of it dense.
       const { edge } = compile({ graph, weights: mapSource(initialWeights(graph, 1)) }, { formats: ['edge'] }).targets;
