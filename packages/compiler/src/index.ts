@@ -31,6 +31,7 @@ export {
   type TestInput,
   testInputs,
 } from './equivalence.js';
+export { maskedDense } from './masked-dense.js';
 export { integerProbe } from './integer-probe.js';
 export { type ImportedModel, importModel, type ImportOptions } from './import/import-model.js';
 export { type FoundMask, type MaskedModel, masksFromZeros } from './import/masks-from-zeros.js';

@@ -4,12 +4,13 @@ import {
   targets,
   testInputs,
   xnnpackReport,
+  type CompileResult,
   type DelegateReport,
   type PredictedTime,
   type Shuffle,
   type Target,
 } from '@dgconv/compiler';
-import { CheckFailedError, type Graph } from '@dgconv/core';
+import { CheckFailedError, type Graph, type Model } from '@dgconv/core';
 import { modelFormats, type ModelFormat } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { basename, extname, join, resolve } from 'node:path';
@@ -27,7 +28,7 @@ import {
 } from '../options.js';
 import { createConsole, paint } from '../terminal/console.js';
 import { formatBytes, formatCount, formatTable } from '../terminal/table.js';
-import { interpretedOnce, verifyArtifacts } from '../verify-artifacts.js';
+import { type Artifact, interpretedOnce, ranOnce, type Verification, verifyArtifacts } from '../verify-artifacts.js';
 
 interface CompileOptions extends CommonOptions, SourceOptions {
   readonly target: Target;
@@ -39,8 +40,10 @@ interface CompileOptions extends CommonOptions, SourceOptions {
   readonly force?: boolean;
 }
 
-/** Networks of at most this many multiply-adds are compared before they are written: the interpreter takes a moment. */
-const checkedMacs = 5e8;
+/** Networks of at most this many multiply-adds are interpreted before they are written; larger ones run once in our engine. */
+const interpretedMacs = 5e8;
+/** Networks of more weights are not run at all: their dense form would not be held beside the compiled ones. */
+const checkedWeights = 2 ** 28;
 
 /** `runs/demo` → `demo`, `x/y.pth` → `y`, `x/y.pth.tar` → `y`. */
 const nameOf = (input: string): string =>
@@ -70,15 +73,8 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
     }),
   );
   progress.stop();
-  const verifications =
-    result.macsBefore > checkedMacs
-      ? []
-      : await verifyArtifacts(
-          options.to.map((format) => ({ file: paths[format]!, format, bytes: bytes[format]! })),
-          interpretedOnce(model),
-          testInputs(model.graph).slice(-1),
-          1,
-        );
+  const artifacts = options.to.map((format) => ({ file: paths[format]!, format, bytes: bytes[format]! }));
+  const verifications = await compared(model, result, artifacts);
   const wrong = verifications.find(({ ok }) => !ok);
   if (wrong !== undefined)
     throw new CheckFailedError(
@@ -141,10 +137,23 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
   const checked = verifications.filter(({ skipped }) => skipped === undefined);
   console.say(
     checked.length === 0
-      ? `not compared with ${input} (${result.macsBefore > checkedMacs ? 'too large for a moment' : 'no runtime is present'}): dgconv verify does it`
+      ? `not compared with ${input} (${result.paramsBefore > checkedWeights ? 'too large for a moment' : 'no runtime is present'}): dgconv verify does it`
       : `equal to ${input} on a random input in ${checked.map(({ runtime }) => runtime).join(', ')}`,
   );
   console.result(document);
+};
+
+/** Every artefact on one random input against the network that came in. */
+const compared = async (
+  model: Model,
+  { macsBefore, paramsBefore }: CompileResult,
+  artifacts: readonly Artifact[],
+): Promise<Verification[]> => {
+  const inputs = testInputs(model.graph).slice(-1);
+  if (macsBefore <= interpretedMacs) return verifyArtifacts(artifacts, interpretedOnce(model), inputs, 1);
+  if (paramsBefore > checkedWeights) return [];
+  const reference = await ranOnce(model, inputs[0]!.feeds, 1);
+  return verifyArtifacts(artifacts, reference, inputs, 1, { firstOnly: true });
 };
 
 /** `41 %`: the predicted time after compilation, of that before. */
