@@ -19,7 +19,8 @@ test('every case of the smoke suite gets a row in each runtime, with its multipl
     result.rows.map(({ name, runtime }) => [name, runtime]),
     suites['smoke']!.map(({ name }) => [name, 'edge-wasm']),
   );
-  for (const { gflops, medianMs, minMs, maxMs, speedup } of result.rows) {
+  for (const { gflops, medianMs, minMs, maxMs, speedup, peakMemoryBytes } of result.rows) {
+    t.true(peakMemoryBytes! > 1e7, 'a process with Node.js and a model takes more than 10 MB');
     t.true(gflops! > 0 && minMs <= medianMs && medianMs <= maxMs);
     t.is(speedup, null);
   }

@@ -1,20 +1,13 @@
 import { compile, emitters } from '@dgconv/compiler';
-import {
-  costOf,
-  elementCount,
-  type Graph,
-  inferShapes,
-  initialWeights,
-  InvalidInputError,
-  mapSource,
-  RandomSource,
-} from '@dgconv/core';
+import { costOf, type Graph, inferShapes, initialWeights, InvalidInputError, mapSource } from '@dgconv/core';
 import { decodeEdge } from '@dgconv/runtime-edge';
 import type { Runtime, RuntimeSession } from '@dgconv/runtimes';
 import { performance } from 'node:perf_hooks';
 import type { BenchCase } from './cases.js';
 import { executedShare } from './executed-macs.js';
+import { inputsOf } from './inputs.js';
 import { interleave, median, type Subject, type Timing } from './interleave.js';
+import { peakMemoryOf } from './peak-memory.js';
 import { type BenchResult, cpuName, type RowFacts, rowsOf } from './rows.js';
 
 export interface BenchOptions {
@@ -78,17 +71,6 @@ export function modelOfFiles(name: string, files: Readonly<Record<string, Uint8A
     executedMacs: graph === null ? null : executedMacsOf(graph),
     bytesFor: (runtime) => files[runtime.formats[0]!] ?? null,
   };
-}
-
-/** Inputs in ±1 for a session, the same for every runtime up to layout. */
-function inputsOf(session: RuntimeSession): Record<string, Float32Array> {
-  const random = new RandomSource(7);
-  return Object.fromEntries(
-    session.inputs.map(({ name, shape }): [string, Float32Array] => [
-      name,
-      Float32Array.from({ length: elementCount(shape) }, () => 2 * random.uniform() - 1),
-    ]),
-  );
 }
 
 /**
@@ -157,7 +139,7 @@ async function load(model: BenchModel, runtimes: readonly Runtime[], threads: nu
       loadMs,
       macs: model.macs,
       executedMacs: model.executedMacs,
-      peakMemoryBytes: null,
+      peakMemoryBytes: peakMemoryOf(runtime, bytes, threads),
     });
   }
   if (subjects.length === 0) {

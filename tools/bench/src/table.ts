@@ -10,6 +10,10 @@ const columns: readonly { readonly title: string; readonly cell: (row: BenchRow,
   { title: 'min–max', cell: ({ minMs, maxMs }) => `${ms(minMs)}–${ms(maxMs)}` },
   { title: 'first', cell: ({ firstMs }) => ms(firstMs) },
   { title: 'load', cell: ({ loadMs }) => ms(loadMs) },
+  {
+    title: 'peak MB',
+    cell: ({ peakMemoryBytes }) => (peakMemoryBytes === null ? '–' : (peakMemoryBytes / 1e6).toFixed(0)),
+  },
   { title: 'GFLOP/s', cell: ({ gflops }) => (gflops === null ? '–' : gflops.toFixed(1)) },
   {
     title: 'of the peak',
