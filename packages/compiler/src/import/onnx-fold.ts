@@ -1,5 +1,13 @@
-import { broadcastShape, elementCount, type Shape, stridesOf, transposeWeight, reshapeWeight } from '@dgconv/core';
-import type { Constant, Operand } from './onnx-graph.js';
+import {
+  broadcastShape,
+  elementCount,
+  fillWeight,
+  type Shape,
+  stridesOf,
+  transposeWeight,
+  reshapeWeight,
+} from '@dgconv/core';
+import { type Constant, largestValue, type Operand } from './onnx-graph.js';
 import { numbersOf, type OnnxNodeContext } from './onnx-node.js';
 import { placesOf } from './onnx-ops/gather.js';
 import {
@@ -64,6 +72,16 @@ function integers(context: OnnxNodeContext, shape: Shape, values: readonly numbe
 function made(context: OnnxNodeContext, shape: Shape, values: Float64Array, isFloat: boolean): Constant {
   // Every step is rounded, as in the runtime that would compute it in float32.
   return context.builder.constant(context.id, shape, isFloat ? Float32Array.from(values) : values, isFloat);
+}
+
+/** One number everywhere, which may be a large weight: it takes memory only where its values are read. */
+function filled(context: OnnxNodeContext, shape: Shape, value: number): Constant {
+  if (!shape.every((size) => Number.isInteger(size) && size >= 0) || !(elementCount(shape) <= largestValue)) {
+    context.refuse(`a constant of shape [${shape.join(', ')}] is not between 0 and 2^28 values`);
+  }
+  const rounded = Math.fround(value);
+  const read = (): Float32Array => new Float32Array(elementCount(shape)).fill(rounded);
+  return { kind: 'constant', shape, isFloat: true, weight: fillWeight(shape, rounded), read };
 }
 
 function allocate(context: OnnxNodeContext, shape: Shape): Float64Array {
@@ -253,12 +271,10 @@ const folds: ReadonlyMap<string, Fold> = new Map<string, Fold>([
       const shape = numbersOf(request!, context);
       const tensor = context.attribute('value')?.tensor ?? null;
       const value = tensor?.read(() => context.refuse('its value is external data'))[0] ?? 0;
-      return made(
-        context,
-        shape,
-        allocate(context, shape).fill(value),
-        tensor === null || isFloatType(tensor.elementType),
-      );
+      const isFloat = tensor === null || isFloatType(tensor.elementType);
+      return isFloat
+        ? filled(context, shape, value)
+        : made(context, shape, allocate(context, shape).fill(value), false);
     },
   ],
   [

@@ -13,6 +13,7 @@ const deepest = 16;
 /** Values by name; a nested graph sees those around it, and hides its own. */
 export class Scope {
   readonly #values = new Map<string, Operand>();
+  readonly #leftOut = new Map<string, string>();
 
   constructor(readonly outer?: Scope) {}
 
@@ -26,6 +27,16 @@ export class Scope {
 
   set(name: string, value: Operand): void {
     this.#values.set(name, value);
+  }
+
+  /** A value that a node has but that is not computed, which matters only to who reads it. */
+  leaveOut(name: string, reason: string): void {
+    this.#leftOut.set(name, reason);
+  }
+
+  /** Why a value that is not there was left out, if it was. */
+  whyLeftOut(name: string): string | undefined {
+    return this.#leftOut.get(name) ?? this.outer?.whyLeftOut(name);
   }
 }
 
@@ -56,6 +67,8 @@ export class OnnxNodeImporter {
     const inputs = node.inputs.map((name) => {
       if (name === '') return null;
       const value = values.get(name);
+      const leftOut = value === undefined ? values.whyLeftOut(name) : undefined;
+      if (leftOut !== undefined) throw new UnsupportedError(leftOut);
       if (value === undefined) throw new InvalidInputError(`${where} reads '${name}', which no earlier node computes`);
       return value;
     });
@@ -65,8 +78,8 @@ export class OnnxNodeImporter {
       const result = results[index];
       if (output === '') return;
       if (values.has(output)) throw new InvalidInputError(`${where} computes '${output}', which is there already`);
-      if (result === undefined) context.refuse(`its output '${output}' is not supported`);
-      values.set(output, result!);
+      if (result === undefined) values.leaveOut(output, `${where}: its output '${output}' is not supported`);
+      else values.set(output, result);
     });
   }
 

@@ -78,6 +78,8 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
   new OnnxNodeImporter(builder, functions, largestNodeCount).importNodes(graph.nodes, values, opset);
   const outputs = graph.outputs.map(({ name }) => {
     const value = values.get(name);
+    const leftOut = value === undefined ? values.whyLeftOut(name) : undefined;
+    if (leftOut !== undefined) throw new UnsupportedError(leftOut);
     if (value === undefined) throw new InvalidInputError(`the output '${name}' is computed by no node`);
     const computed = builder.materialise(value, name, name);
     const form: Form = computed.shape.length === 4 && !isChannelsLast ? 'last' : 'given';

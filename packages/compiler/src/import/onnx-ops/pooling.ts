@@ -16,7 +16,6 @@ function pooled(context: OnnxNodeContext): { image: string; spatial: number } & 
 }
 
 export function MaxPool(context: OnnxNodeContext): Dynamic {
-  context.onlyOutputs(1);
   const { image, spatial, window } = pooled(context);
   return fromImage(context, context.add({ op: 'max-pool', inputs: [image], attrs: window, weights: {} }), spatial);
 }

@@ -322,9 +322,8 @@ export function Identity(context: OnnxNodeContext): Operand {
   return context.input(0);
 }
 
-/** Nothing at inference; the rate is kept for training. */
+/** Nothing at inference; the rate is kept for training. Its mask is all ones then, and nobody's. */
 export function Dropout(context: OnnxNodeContext): Dynamic {
-  context.onlyOutputs(1);
   if (context.optional(2) !== null && context.numbers(2)[0] !== 0) context.refuse('training mode is not supported');
   const ratio = context.optional(1) === null ? context.float('ratio', 0.5) : (context.numbers(1)[0] ?? 0.5);
   const x = context.dynamic(0);
