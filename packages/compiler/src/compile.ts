@@ -37,6 +37,8 @@ export interface CompileOptions {
   readonly formats: readonly Format[];
   /** What ONNX and TFLite files are tuned for; default `generic`. */
   readonly target?: Target;
+  /** Whether groups stay as they are even where a wider form is faster, as in files that we did not make (default: no). */
+  readonly keepGroups?: boolean;
   /** Called after each pass; `format` is undefined for the passes that all targets share. */
   readonly observe?: (format: Format | undefined, step: Parameters<PassObserver>[0]) => void;
 }
@@ -48,13 +50,13 @@ export interface CompileOptions {
  */
 export function compile(
   source: Model,
-  { formats, target = 'generic', observe = () => undefined }: CompileOptions,
+  { formats, target = 'generic', keepGroups = false, observe = () => undefined }: CompileOptions,
 ): CompileResult {
   const grouped = runPasses(source, sharedPasses, (step) => observe(undefined, step));
   const targets: Partial<Record<Format, Model>> = {};
   const shuffles: Partial<Record<Format, readonly Shuffle[]>> = {};
   for (const format of formats) {
-    const model = runPasses(grouped, targetPasses(format, target), (step) => observe(format, step));
+    const model = runPasses(grouped, targetPasses(format, target, keepGroups), (step) => observe(format, step));
     targets[format] = model;
     shuffles[format] = shufflesOf(model.graph, source.graph);
   }

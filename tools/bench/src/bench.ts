@@ -41,8 +41,8 @@ export function executedMacsOf(graph: Graph): number {
   }, 0);
 }
 
-/** A case of a suite, compiled for every runtime from the same random weights. */
-export function modelOfCase({ name, graph }: BenchCase): BenchModel {
+/** A case of a suite, written for every runtime from the same random weights, its groups as they are unless the case says otherwise. */
+export function modelOfCase({ name, graph, isMergedForPeers = false }: BenchCase): BenchModel {
   const network = graph();
   const source = { graph: network, weights: mapSource(initialWeights(network, 1)) };
   const files = new Map<string, Uint8Array>();
@@ -54,7 +54,9 @@ export function modelOfCase({ name, graph }: BenchCase): BenchModel {
       const format = runtime.formats[0]!;
       let bytes = files.get(format);
       if (bytes === undefined) {
-        bytes = emitters[format](compile(source, { formats: [format] }).targets[format]!);
+        bytes = emitters[format](
+          compile(source, { formats: [format], keepGroups: !isMergedForPeers }).targets[format]!,
+        );
         files.set(format, bytes);
       }
       return bytes;

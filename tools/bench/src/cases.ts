@@ -4,6 +4,8 @@ import { type Graph, GraphBuilder, graphFromArchConfig, UsageError, zooGraph } f
 export interface BenchCase {
   readonly name: string;
   readonly graph: () => Graph;
+  /** Whether the peers get files in which groups that are too small for them are merged, as `dgconv compile` writes them. */
+  readonly isMergedForPeers?: boolean;
 }
 
 interface ChainOptions {
@@ -120,6 +122,8 @@ const networks: readonly BenchCase[] = [
   { name: 'ResNeXt-50, 4 a group everywhere', graph: resNext50FourPerGroup },
   { name: 'grouped 1×1 too, 4 a group', graph: () => groupedEverywhere(4) },
   { name: 'grouped 1×1 too, 8 a group', graph: () => groupedEverywhere(8) },
+  { name: '4 a group, peers on merged groups', graph: () => groupedEverywhere(4), isMergedForPeers: true },
+  { name: '8 a group, peers on merged groups', graph: () => groupedEverywhere(8), isMergedForPeers: true },
 ];
 
 const smoke: readonly BenchCase[] = [

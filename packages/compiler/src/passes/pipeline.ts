@@ -62,8 +62,8 @@ const gatheredByEdge: AnyOrderOf = ({ attrs: { connectivity } }) => {
 };
 const nowhere: AnyOrderOf = () => ({ inputs: false, outputs: false });
 
-/** Phases 4 to 7 for one format, tuned for a target. */
-export function targetPasses(format: Format, target: Target): readonly Pass[] {
+/** Phases 4 to 7 for one format, tuned for a target; `keepGroups` leaves out the choice of wider forms. */
+export function targetPasses(format: Format, target: Target, keepGroups = false): readonly Pass[] {
   // The edge runtime chooses forms itself, when it loads a model.
   const isEqualGroupsOnly = format !== 'edge';
   // A `.edge` file is the same for every machine.
@@ -73,7 +73,7 @@ export function targetPasses(format: Format, target: Target): readonly Pass[] {
     // Before channel orders are chosen, because `pre` removes two values that would otherwise have to follow them.
     fuseAffineBefore,
     // Before channel orders are chosen, because a dense convolution asks for none.
-    ...(isEqualGroupsOnly ? [chooseForms(costs)] : []),
+    ...(isEqualGroupsOnly && !keepGroups ? [chooseForms(costs)] : []),
     // After the groups are final, and before fusion, which hides additions from it.
     assignChannelOrders(anyOrder, costs),
     // What the orders could not bring together is moved explicitly.
