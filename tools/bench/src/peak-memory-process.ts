@@ -8,7 +8,8 @@ const session = await runtimeOf(name!).load(readFileSync(file!), { threads: Numb
 const run = session.bind(inputsOf(session));
 await run();
 await run();
-console.log(peakBytes());
+// Not the console, which colours numbers where FORCE_COLOR asks for it.
+process.stdout.write(`${peakBytes()}\n`);
 process.exit(0);
 
 /** Linux counts what the parent had into `maxRSS`; `VmHWM` is of this program alone. */
