@@ -28,9 +28,12 @@ export interface Verification {
  */
 export const ranOnce = async (model: Model, feeds: TestInput['feeds'], threads: number) => {
   const session = await EdgeSession.load(encodeEdge(maskedDense(model)), { threads });
-  const outputs = session.run(feeds);
-  session.dispose();
-  return { run: () => outputs };
+  try {
+    const outputs = session.run(feeds);
+    return { run: () => outputs };
+  } finally {
+    session.dispose();
+  }
 };
 
 /** A reference that computes each input once, however many artefacts are compared with it. */

@@ -13,17 +13,9 @@ import {
   type Weight,
   type WeightSource,
 } from '@dgconv/core';
+import { type Constant, largestValue } from './constant.js';
 
-/** An ONNX tensor whose values are known at import: shape arithmetic, or a weight that is read when it is needed. */
-export interface Constant {
-  readonly kind: 'constant';
-  readonly shape: Shape;
-  /** Integers and booleans are for shape arithmetic only. */
-  readonly isFloat: boolean;
-  /** The values as an expression over the weight source. */
-  readonly weight: Weight;
-  read(): Float32Array | Float64Array;
-}
+export { type Constant, largestValue };
 
 /**
  * An ONNX tensor that the network computes, in one or both of two orders: as ONNX gives it (`given`, for example NCHW), and with the
@@ -63,9 +55,6 @@ export type Note =
       readonly digits: Shape;
       readonly axes: readonly number[];
     };
-
-/** Elements of a value that the network computes; larger ones would not run on a CPU. */
-export const largestValue = 2 ** 28;
 
 /** `[0, 2, …, 1]`: from ONNX's order to channels last. */
 export function toLast(rank: number): number[] {

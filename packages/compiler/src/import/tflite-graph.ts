@@ -13,19 +13,10 @@ import {
   storedWeight,
   type Weight,
 } from '@dgconv/core';
-import { largestValue } from './onnx-graph.js';
+import { type Constant, largestValue } from './constant.js';
 import { removeUnusedNodes } from '../passes/rewrite.js';
 
-/** A tensor whose values the file has, or follow from it. */
-export interface Constant {
-  readonly kind: 'constant';
-  readonly shape: Shape;
-  /** Integers and booleans are for shape arithmetic only. */
-  readonly isFloat: boolean;
-  /** The values as an expression over the weight source. */
-  readonly weight: Weight;
-  read(): Float32Array | Float64Array;
-}
+export type { Constant };
 
 /** A tensor that the network computes: the value of a node or an input, channels last as in TFLite. */
 export interface Dynamic {

@@ -1,25 +1,19 @@
-import type { Graph, Node } from '../graph/graph.js';
-import type { Activation, OpKind, Padding, Shape, Window } from '../graph/ops.js';
+import type { Graph } from '../graph/graph.js';
+import type { OpKind, Padding, Window } from '../graph/ops.js';
 import { elementCount, sameShape } from '../graph/shape.js';
-import { slotsOf } from '../graph/slots.js';
-import { mapSource, type StoredTensor } from '../graph/sources.js';
+import { mapSource } from '../graph/sources.js';
 import { nodeShape } from '../graph/types.js';
 import { storedWeight } from '../graph/weight-constructors.js';
 import type { Model } from '../graph/weights.js';
 import { squareWindow } from '../graph/window.js';
-import { type ConnectivityChoice, connectivityChoices, randomConnectivity } from './random-connectivity.js';
+import { randomConnectivity } from './random-connectivity.js';
 import { Random } from './random.js';
+import { RandomNetworkBuilder, type RandomNetworkOptions } from './random-network-builder.js';
 
 /** What {@link randomModel} may make. */
-export interface RandomModelOptions {
+export interface RandomModelOptions extends RandomNetworkOptions {
   /** Number of nodes wanted; default 8. Small sizes give small counterexamples. */
   readonly size?: number;
-  /**
-   * Small integers as weights, powers of two in batch norm, bounded values and only ops that keep integers: every float32 engine
-   * must agree to the bit. Default false: real weights.
-   */
-  readonly integers?: boolean;
-  readonly connectivities?: readonly ConnectivityChoice[];
   /** Default: every op that the generator knows. */
   readonly ops?: readonly GeneratedPart[];
 }
@@ -106,113 +100,12 @@ export const structuralParts: readonly GeneratedPart[] = [
   'constant',
 ];
 
-type Parts = Pick<Node, 'op' | 'attrs'> & { readonly inputs: readonly string[]; readonly slots?: readonly string[] };
-
 const noPadding: Padding = { top: 0, bottom: 0, left: 0, right: 0 };
-
-class Builder {
-  readonly nodes: Node[] = [];
-  readonly shapes = new Map<string, Shape>();
-  readonly tensors = new Map<string, StoredTensor>();
-  readonly random: Random;
-  readonly integers: boolean;
-  readonly connectivities: readonly ConnectivityChoice[];
-
-  constructor(seed: number, options: RandomModelOptions) {
-    this.random = new Random(seed);
-    this.integers = options.integers ?? false;
-    this.connectivities = options.connectivities ?? connectivityChoices;
-  }
-
-  /** Adds the node with fresh stored weights, unless its shapes are impossible or too large. */
-  add(parts: Parts): boolean {
-    const id = `n${this.nodes.length}`;
-    const draft = { id, op: parts.op, inputs: parts.inputs, attrs: parts.attrs, weights: {}, origin: [id] } as Node;
-    const inputs = parts.inputs.map((value) => this.shapes.get(value)!);
-    const shape = nodeShape(draft, { inputs, single: inputs, batch: 1 });
-    if (elementCount(shape) > 2000) return false;
-    const wanted = slotsOf(draft).filter(({ isOptional }) => !isOptional || this.random.chance(0.7));
-    for (const slot of wanted)
-      this.tensors.set(`${id}.${slot.name}`, { shape: slot.shape, values: this.#values(draft, slot.name, slot.shape) });
-    const weights = Object.fromEntries(wanted.map(({ name }) => [name, storedWeight(`${id}.${name}`)]));
-    this.nodes.push({ ...draft, weights } as Node);
-    this.shapes.set(id, shape);
-    return true;
-  }
-
-  #values(node: Node, slot: string, shape: Shape): Float32Array {
-    const { random } = this;
-    const fill = (value: () => number): Float32Array => Float32Array.from({ length: elementCount(shape) }, value);
-    const real = (low: number, high: number) => fill(() => low + random.uniform() * (high - low));
-    if (slot === 'gates' || slot === 'inputAssignment' || slot === 'outputAssignment') return real(-1, 1);
-    if (slot === 'mask') return condenseMask(random, node, shape);
-    if (slot === 'variance') return this.integers ? fill(() => random.pick([1, 4])) : real(0.3, 2);
-    // With variances 1 and 4, a gamma of ±2 scales by ±2 or ±1.
-    if (slot === 'gamma') return this.integers ? fill(() => random.pick([2, -2])) : real(0.5, 1.5);
-    if (slot === 'scale' || slot === 'preScale' || slot === 'slope')
-      return this.integers ? fill(() => random.pick([1, -1, 2])) : real(-1, 1.5);
-    if (this.integers) return fill(() => random.integer(-2, 2));
-    const fanIn = slot === 'kernel' ? Math.max(1, elementCount(shape) / shape[0]!) : 1;
-    return real(-1.5 / Math.sqrt(fanIn), 1.5 / Math.sqrt(fanIn));
-  }
-
-  value(accepts: (shape: Shape) => boolean): string | null {
-    const names = [...this.shapes].filter(([, shape]) => accepts(shape)).map(([name]) => name);
-    // Recent values are likelier, so that networks get deep.
-    return names.length === 0 ? null : this.random.chance(0.6) ? names.at(-1)! : this.random.pick(names);
-  }
-
-  image(): string | null {
-    return this.value((shape) => shape.length === 4);
-  }
-
-  activation(): Activation {
-    const bounded: Activation[] = [{ function: 'relu6' }, { function: 'clip', alpha: -4, beta: 4 }];
-    if (this.integers) return this.random.pick(bounded);
-    return this.random.pick<Activation>([
-      ...bounded,
-      { function: 'identity' },
-      { function: 'relu' },
-      { function: 'relu' },
-      { function: 'sigmoid' },
-      { function: 'hard-swish' },
-      { function: 'leaky-relu', alpha: 0.1 },
-    ]);
-  }
-
-  window(shape: Shape, mayDilate = true): Window {
-    const { random } = this;
-    const kernelSize = [0, 1].map(() => random.integer(1, 3)) as [number, number];
-    const dilations = [1, 1].map(() => (mayDilate && random.chance(0.2) ? 2 : 1)) as [number, number];
-    const extent = kernelSize.map((size, axis) => (size - 1) * dilations[axis]! + 1) as [number, number];
-    // Less padding than the window covers, and enough for the window to fit.
-    const sides = (axis: 0 | 1): [number, number] => {
-      const needed = Math.max(0, extent[axis] - shape[axis + 1]!);
-      const before = random.integer(0, extent[axis] - 1);
-      return [before, Math.max(needed - before, random.integer(0, extent[axis] - 1))];
-    };
-    const [top, bottom] = sides(0);
-    const [left, right] = sides(1);
-    const strides = random.chance(0.3) ? ([2, random.integer(1, 2)] as const) : ([1, 1] as const);
-    return { kernelSize, dilations, strides, padding: { top, bottom, left, right } };
-  }
-}
-
-/** CondenseNet's mask: filter o is in group o mod G, each group keeps `C_in / condenseFactor` inputs. */
-function condenseMask(random: Random, node: Node, shape: Shape): Float32Array {
-  if (node.op !== 'conv2d' || node.attrs.connectivity.kind !== 'learned' || node.attrs.connectivity.rule !== 'condense')
-    throw new Error(`internal: node '${node.id}' has no condense mask`);
-  const { channelsIn, groups, condenseFactor } = node.attrs.connectivity;
-  const kept = Array.from({ length: groups }, () => new Set(random.subset(channelsIn, channelsIn / condenseFactor)));
-  return Float32Array.from({ length: elementCount(shape) }, (_, index) =>
-    kept[Math.floor(index / channelsIn) % groups]!.has(index % channelsIn) ? 1 : 0,
-  );
-}
 
 const channelCounts = [2, 3, 4, 6, 8, 12];
 
 /** One attempt at adding a node of each op; false where nothing fits. */
-const makers: { readonly [K in GeneratedPart]: (builder: Builder) => boolean } = {
+const makers: { readonly [K in GeneratedPart]: (builder: RandomNetworkBuilder) => boolean } = {
   conv2d(builder) {
     const { random } = builder;
     const x = builder.image();
@@ -437,7 +330,7 @@ const makers: { readonly [K in GeneratedPart]: (builder: Builder) => boolean } =
 };
 
 /** Every axis but the first in another order. */
-function randomTranspose(builder: Builder): boolean {
+function randomTranspose(builder: RandomNetworkBuilder): boolean {
   const x = builder.value((shape) => shape.length > 2);
   if (x === null) return false;
   const rank = builder.shapes.get(x)!.length;
@@ -445,7 +338,7 @@ function randomTranspose(builder: Builder): boolean {
   return builder.add({ op: 'transpose', inputs: [x], attrs: { permutation } });
 }
 
-function perChannel(builder: Builder, op: 'batch-norm' | 'affine' | 'prelu'): boolean {
+function perChannel(builder: RandomNetworkBuilder, op: 'batch-norm' | 'affine' | 'prelu'): boolean {
   const x = builder.image();
   if (x === null) return false;
   const channels = builder.shapes.get(x)![3]!;
@@ -479,7 +372,7 @@ export function randomFeeds(
  * batch norms. One image in; every value that nothing reads is an output.
  */
 export function randomModel(seed: number, options: RandomModelOptions = {}): Model {
-  const builder = new Builder(seed, options);
+  const builder = new RandomNetworkBuilder(seed, options);
   const { random } = builder;
   const shape = [1, random.integer(2, 6), random.integer(2, 6), random.pick(channelCounts)];
   builder.shapes.set('x', shape);

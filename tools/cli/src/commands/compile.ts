@@ -57,7 +57,7 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
   refuseOverwrite([...Object.values(paths), documentPath], options.force ?? false);
   const { model, masks } = importSource(input, options, options.maskThreshold);
   const dumps: Record<string, string> = {};
-  const progress = console.progress('compile', 1 + options.to.length);
+  const progress = console.progress('compile', 2 + options.to.length);
   const result = compile(model, {
     formats: options.to,
     target: options.target,
@@ -72,9 +72,9 @@ const compileCommand = async (input: string, options: CompileOptions): Promise<v
       return [format, emitters[format](result.targets[format]!)];
     }),
   );
-  progress.stop();
   const artifacts = options.to.map((format) => ({ file: paths[format]!, format, bytes: bytes[format]! }));
-  const verifications = await compared(model, result, artifacts);
+  progress.update(1 + options.to.length, 'comparing with the source');
+  const verifications = await compared(model, result, artifacts).finally(() => progress.stop());
   const wrong = verifications.find(({ ok }) => !ok);
   if (wrong !== undefined)
     throw new CheckFailedError(
