@@ -7,7 +7,8 @@ import {
   transposeWeight,
   reshapeWeight,
 } from '@dgconv/core';
-import { type Constant, largestValue, type Operand } from './onnx-graph.js';
+import { type Constant, largestValue } from './constant.js';
+import type { Operand } from './onnx-graph.js';
 import { numbersOf, type OnnxNodeContext } from './onnx-node.js';
 import { placesOf } from './onnx-ops/gather.js';
 import {

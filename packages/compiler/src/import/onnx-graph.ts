@@ -13,9 +13,11 @@ import {
   type Weight,
   type WeightSource,
 } from '@dgconv/core';
+import { FreshNames } from '../fresh-names.js';
 import { type Constant, largestValue } from './constant.js';
+import type { NewNode } from './new-node.js';
 
-export { type Constant, largestValue };
+export type { Constant };
 
 /**
  * An ONNX tensor that the network computes, in one or both of two orders: as ONNX gives it (`given`, for example NCHW), and with the
@@ -82,11 +84,6 @@ export function isIdentity(permutation: readonly number[]): boolean {
   return permutation.every((axis, place) => axis === place);
 }
 
-type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
-
-/** A node without what the builder adds. */
-export type NewNode = DistributiveOmit<Node, 'id' | 'origin'>;
-
 /** The graph while it is imported: nodes, shapes, names that are taken, and the tensors that folding made. */
 export class OnnxGraphBuilder {
   readonly #nodes: Node[] = [];
@@ -94,19 +91,20 @@ export class OnnxGraphBuilder {
   readonly #shapes = new Map<string, Shape>();
   readonly #computed = new Map<string, { shape: Shape; values: Float32Array }>();
 
-  readonly #taken: Set<string>;
-  readonly #lastNumber = new Map<string, number>();
+  readonly #ids = new FreshNames();
+  readonly #tensors: FreshNames;
 
   constructor(
     /** The tensors of the file. */
     readonly file: WeightSource,
   ) {
-    this.#taken = new Set(file.names);
+    this.#tensors = new FreshNames(file.names);
   }
 
   /** A graph input; channels last where it has images. */
   input(name: string, shape: Shape, form: Form): Dynamic {
     const ordered = inForm(form, shape);
+    this.#ids.take(name);
     this.#inputs.push({ name, shape: ordered });
     this.#shapes.set(name, ordered);
     return { kind: 'dynamic', shape, given: form === 'given' ? name : null, last: form === 'last' ? name : null };
@@ -114,7 +112,7 @@ export class OnnxGraphBuilder {
 
   /** Adds a node under the id, or a variant of it if that is taken, and returns its id. @throws {InvalidInputError} if shapes do not fit. */
   add(id: string, origin: string, node: NewNode): string {
-    const unique = this.#uniqueName(id, this.#shapes);
+    const unique = this.#ids.take(id);
     const complete = { ...node, id: unique, origin: [origin] } as Node;
     const inputs = node.inputs.map((name) => this.shape(name));
     const shape = nodeShape(complete, { inputs, single: inputs, batch: 1 });
@@ -125,17 +123,6 @@ export class OnnxGraphBuilder {
     }
     this.#nodes.push(complete);
     this.#shapes.set(unique, shape);
-    return unique;
-  }
-
-  /** The name, or with the next number behind it if it is taken. */
-  #uniqueName(name: string, taken: { has(name: string): boolean }): string {
-    let unique = name;
-    while (taken.has(unique)) {
-      const count = (this.#lastNumber.get(name) ?? 1) + 1;
-      this.#lastNumber.set(name, count);
-      unique = `${name}.${count}`;
-    }
     return unique;
   }
 
@@ -182,8 +169,7 @@ export class OnnxGraphBuilder {
 
   /** A new tensor of the weight source. */
   store(name: string, shape: Shape, values: Float32Array): Weight {
-    const unique = this.#uniqueName(name, this.#taken);
-    this.#taken.add(unique);
+    const unique = this.#tensors.take(name);
     this.#computed.set(unique, { shape, values });
     return storedWeight(unique);
   }

@@ -1,6 +1,7 @@
 import { elementCount, UnsupportedError } from '@dgconv/core';
 import type { OnnxAttribute, OnnxNode } from './onnx-file.js';
-import type { Constant, Dynamic, Form, NewNode, OnnxGraphBuilder, Operand } from './onnx-graph.js';
+import type { Constant, Dynamic, Form, OnnxGraphBuilder, Operand } from './onnx-graph.js';
+import type { NewNode } from './new-node.js';
 
 /** Shape arithmetic beyond this many numbers is no shape arithmetic. */
 const largestFold = 2 ** 22;

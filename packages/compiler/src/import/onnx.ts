@@ -9,7 +9,8 @@ import {
 } from '@dgconv/core';
 import { parseMetadata } from '../emit/metadata.js';
 import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from './onnx-file.js';
-import { type Constant, type Form, largestValue, OnnxGraphBuilder } from './onnx-graph.js';
+import { type Constant, largestValue } from './constant.js';
+import { type Form, OnnxGraphBuilder } from './onnx-graph.js';
 import { OnnxNodeImporter, Scope } from './onnx-nodes.js';
 import { elementTypeName, type ExternalReader, isFloatType, type OnnxTensor } from './onnx-tensor.js';
 

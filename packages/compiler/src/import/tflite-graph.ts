@@ -13,7 +13,9 @@ import {
   storedWeight,
   type Weight,
 } from '@dgconv/core';
+import { FreshNames } from '../fresh-names.js';
 import { type Constant, largestValue } from './constant.js';
+import type { NewNode } from './new-node.js';
 import { removeUnusedNodes } from '../passes/rewrite.js';
 
 export type { Constant };
@@ -27,11 +29,6 @@ export interface Dynamic {
 
 export type Operand = Constant | Dynamic;
 
-type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
-
-/** A node without its names. */
-export type NewNode = DistributiveOmit<Node, 'id' | 'origin'>;
-
 /** Vectors up to this length stay in the graph itself. */
 const largestLiteral = 1;
 
@@ -41,7 +38,8 @@ export class TfliteGraph {
   readonly #inputs: GraphInput[] = [];
   readonly #shapes = new Map<string, Shape>();
   readonly #tensors = new Map<string, { readonly shape: Shape; read(): Float32Array }>();
-  readonly #numbers = new Map<string, number>();
+  readonly #ids = new FreshNames();
+  readonly #tensorNames = new FreshNames();
 
   input(name: string, shape: Shape): Dynamic {
     if (this.#shapes.has(name)) throw new InvalidInputError(`two inputs are named '${name}'`);
@@ -49,6 +47,7 @@ export class TfliteGraph {
       throw new InvalidInputError(
         `the input '${name}' has shape [${shape.join(', ')}]: at most 2^28 values are supported`,
       );
+    this.#ids.take(name);
     this.#inputs.push({ name, shape });
     this.#shapes.set(name, shape);
     return { kind: 'dynamic', id: name, shape };
@@ -56,7 +55,7 @@ export class TfliteGraph {
 
   /** Adds a node under the id, or a variant of it if that is taken. @throws {InvalidInputError} if shapes do not fit. */
   add(id: string, origin: string, node: NewNode): Dynamic {
-    const unique = this.#unique(id, this.#shapes);
+    const unique = this.#ids.take(id);
     const complete = { ...node, id: unique, origin: [origin] } as Node;
     const inputs = node.inputs.map((name) => this.#shapes.get(name)!);
     const shape = nodeShape(complete, { inputs, single: inputs, batch: 1 });
@@ -74,7 +73,7 @@ export class TfliteGraph {
     let weight: Weight | null = null;
     const store = (): Weight => {
       if (elementCount(shape) <= largestLiteral) return literalWeight(shape, [...read()]);
-      const stored = this.#unique(name, this.#tensors);
+      const stored = this.#tensorNames.take(name);
       this.#tensors.set(stored, {
         shape,
         read: () => {
@@ -130,16 +129,5 @@ export class TfliteGraph {
         read: (name) => find(name).read(),
       },
     };
-  }
-
-  /** The name, or with the next number behind it if it is taken. */
-  #unique(name: string, taken: { has(name: string): boolean }): string {
-    let unique = name;
-    while (taken.has(unique)) {
-      const count = (this.#numbers.get(name) ?? 1) + 1;
-      this.#numbers.set(name, count);
-      unique = `${name}.${count}`;
-    }
-    return unique;
   }
 }

@@ -1,6 +1,7 @@
 import { type Activation, elementCount, InvalidInputError, type Shape, UnsupportedError } from '@dgconv/core';
 import type { TfliteOperation } from './tflite-file.js';
-import type { Constant, Dynamic, NewNode, Operand, TfliteGraph } from './tflite-graph.js';
+import type { Constant, Dynamic, Operand, TfliteGraph } from './tflite-graph.js';
+import type { NewNode } from './new-node.js';
 
 /** What an importer of one operator gives: one output, or all of them in order. */
 export type TfliteOp = (node: TfliteNode) => Operand | readonly Operand[];

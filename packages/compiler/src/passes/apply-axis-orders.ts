@@ -1,13 +1,8 @@
 import {
-  composePermutations,
   type Graph,
-  identityPermutation,
-  inferShapes,
-  invertPermutation,
   isIdentityPermutation,
   type Node,
   type NodeOf,
-  type OpKind,
   type Permutation,
   reshapeWeight,
   type Shape,
@@ -15,27 +10,16 @@ import {
   type Weight,
 } from '@dgconv/core';
 import { reshapedOrder } from './axis-blocks.js';
-
-/** What a rule sees of the values around its node. Stored axis k of a value is its axis `order[k]`. */
-interface Surroundings {
-  /** The order that the node's value has to have. */
-  readonly wanted: Permutation;
-  readonly outputShape: Shape;
-  orderOf(input: number): Permutation;
-  /** Shape of an input in the source network. */
-  shapeOf(input: number): Shape;
-  /** An input in an order: itself, or a transpose of it that is made once. */
-  inOrder(input: number, order: Permutation): string;
-  /** An operand with as many axes as the result, in its order; undefined if it has fewer and is no constant. */
-  operand(input: number): string | undefined;
-}
-
-interface Reordered {
-  readonly node: Node;
-  readonly order: Permutation;
-}
-
-type OrderRule<K extends OpKind> = (node: NodeOf<K>, surroundings: Surroundings) => Reordered;
+import {
+  asInSource,
+  inAnyOrder,
+  type Moved,
+  movesBetween,
+  type Reordered,
+  type Reordering,
+  reorderValues,
+  type Surroundings,
+} from './reorder-values.js';
 
 /**
  * Stores values with their axes in other orders without changing what the network computes: axis k of the stored value v is axis
@@ -44,90 +28,25 @@ type OrderRule<K extends OpKind> = (node: NodeOf<K>, surroundings: Surroundings)
  * source network vanish where both sides agree.
  *
  * before: `t = transpose x 0 3 1 2` `y = relu t` · after, t and y in the order 0 2 3 1: `y = relu x`
- * @param orders - by value, of its axes, the batch first; a value that is absent keeps its order.
+ * @param orders - by value, of its axes, the batch first; a value that is absent keeps its order, and so does a constant.
  */
 export function applyAxisOrders(graph: Graph, orders: ReadonlyMap<string, Permutation>): Graph {
-  const shapes = inferShapes(graph);
-  const constants = new Map(graph.nodes.flatMap((node) => (node.op === 'constant' ? [[node.id, node] as const] : [])));
-  const nodes: Node[] = [];
-  const taken = new Set([...graph.nodes.map(({ id }) => id), ...graph.inputs.map(({ name }) => name)]);
-  const made = new Map<string, string>();
-  const current = new Map<string, Permutation>();
-  const freshId = (base: string): string => {
-    let id = base;
-    for (let suffix = 2; taken.has(id); suffix += 1) id = `${base}.${suffix}`;
-    taken.add(id);
-    return id;
-  };
-  const once = (key: string, make: () => Node): string => {
-    const known = made.get(key);
-    if (known !== undefined) return known;
-    const node = make();
-    nodes.push(node);
-    made.set(key, node.id);
-    return node.id;
-  };
-  const natural = (value: string): Permutation => identityPermutation(shapes.get(value)!.length);
-  const transposed = (value: string, from: Permutation, to: Permutation): string =>
-    isIdentityPermutation(composePermutations(invertPermutation(from), to))
-      ? value
-      : once(`${value} ${to.join(' ')}`, () => moveAxes(freshId(`${value}.axes`), value, shapes.get(value)!, from, to));
-  const constantIn = (value: string, order: Permutation): string => {
-    const node = constants.get(value)!;
-    const { shape } = node.attrs;
-    const aligned = [...new Array<number>(order.length - shape.length).fill(1), ...shape];
-    const reordered = order.map((axis) => aligned[axis]!);
-    if (isIdentityPermutation(order) && aligned.length === shape.length) return value;
-    return once(`${value} constant ${order.join(' ')}`, () => ({
-      ...node,
-      id: freshId(`${value}.axes`),
-      attrs: { shape: reordered },
-      weights: { value: transposeWeight(reshapeWeight(node.weights.value, aligned), order) },
-    }));
-  };
-
-  for (const { name } of graph.inputs) current.set(name, natural(name));
-  for (const node of graph.nodes) {
-    const wanted = node.op === 'constant' ? natural(node.id) : (orders.get(node.id) ?? natural(node.id));
-    const inputOf = (input: number): string => node.inputs[input]!;
-    const result = applyRule(node, {
-      wanted,
-      outputShape: shapes.get(node.id)!,
-      orderOf: (input) => current.get(inputOf(input))!,
-      shapeOf: (input) => shapes.get(inputOf(input))!,
-      inOrder: (input, order) => transposed(inputOf(input), current.get(inputOf(input))!, order),
-      operand: (input) => {
-        const value = inputOf(input);
-        if (constants.has(value)) return constantIn(value, wanted);
-        const { length } = shapes.get(value)!;
-        return length === wanted.length ? transposed(value, current.get(value)!, wanted) : undefined;
-      },
-    });
-    if (isIdentityPermutation(composePermutations(invertPermutation(result.order), wanted))) {
-      nodes.push(result.node);
-    } else {
-      const before = freshId(`${node.id}.axes`);
-      nodes.push({ ...result.node, id: before });
-      nodes.push(moveAxes(node.id, before, shapes.get(node.id)!, result.order, wanted));
-    }
-    current.set(node.id, wanted);
-  }
-  const outputs = graph.outputs.map(({ name, value }) => ({
-    name,
-    value: transposed(value, current.get(value)!, natural(value)),
-  }));
-  return { ...graph, nodes, outputs };
+  const ordered = new Map(orders);
+  for (const { id, op } of graph.nodes) if (op === 'constant') ordered.delete(id);
+  return reorderValues(graph, ordered, {
+    countOf: ({ length }) => length,
+    move: moveAxes,
+    suffixes: { moved: '.axes', before: '.axes' },
+    rules,
+  });
 }
 
 /** A transpose from one order into another; a reshape where only axes of size 1 move, because then nothing lies elsewhere in memory. */
-function moveAxes(id: string, input: string, shape: Shape, from: Permutation, to: Permutation): Node {
-  const permutation = composePermutations(invertPermutation(from), to);
+function moveAxes(id: string, { input, shape, from, to }: Moved): Node {
+  const permutation = movesBetween(from, to);
   const base = { id, inputs: [input], weights: {}, origin: [] };
-  return isMoveOfOnes(
-    from.map((axis) => shape[axis]!),
-    permutation,
-  )
-    ? { ...base, op: 'reshape', attrs: { shape: to.map((axis) => shape[axis]!) } }
+  return isMoveOfOnes(stored(shape, from), permutation)
+    ? { ...base, op: 'reshape', attrs: { shape: stored(shape, to) } }
     : { ...base, op: 'transpose', attrs: { permutation } };
 }
 
@@ -137,26 +56,10 @@ export function isMoveOfOnes(shape: Shape, permutation: Permutation): boolean {
   return permutation[0] === 0 && moved.every((axis, index) => index === 0 || moved[index - 1]! < axis);
 }
 
-function applyRule(node: Node, surroundings: Surroundings): Reordered {
-  // The table is indexed by the op of the same node that the rule gets.
-  return (rules[node.op] as (node: Node, surroundings: Surroundings) => Reordered)(node, surroundings);
-}
-
-const inAnyOrder = <N extends Node>(node: N, { wanted, inOrder }: Surroundings): Reordered => ({
-  node: { ...node, inputs: [inOrder(0, wanted)] },
-  order: wanted,
-});
-
-/** Ops that know their axes by place. */
-function inNaturalOrder(node: Node, { shapeOf, outputShape, inOrder }: Surroundings): Reordered {
-  const inputs = node.inputs.map((_, input) => inOrder(input, identityPermutation(shapeOf(input).length)));
-  return { node: { ...node, inputs }, order: identityPermutation(outputShape.length) };
-}
-
 /** Ops with a vector along the last axis. */
 function alongTheLast(node: Node, surroundings: Surroundings): Reordered {
   const { wanted } = surroundings;
-  return wanted.at(-1) === wanted.length - 1 ? inAnyOrder(node, surroundings) : inNaturalOrder(node, surroundings);
+  return wanted.at(-1) === wanted.length - 1 ? inAnyOrder(node, surroundings) : asInSource(node, surroundings);
 }
 
 /** Whether an affine does the same to every channel, so that it does not matter which axis they are. */
@@ -169,11 +72,32 @@ function stored<Item>(items: readonly Item[], order: Permutation): Item[] {
   return order.map((axis) => items[axis]!);
 }
 
-const rules: { readonly [K in OpKind]: OrderRule<K> } = {
-  conv2d: inNaturalOrder,
-  'conv2d-transpose': inNaturalOrder,
-  dense: inNaturalOrder,
-  matmul: inNaturalOrder,
+/** An operand with as many axes as the result, in its order; undefined if it has fewer and is no constant. */
+function operand(input: number, surroundings: Surroundings): string | undefined {
+  const { wanted, shapeOf, sourceOf, inOrder } = surroundings;
+  const source = sourceOf(input);
+  if (source?.op === 'constant') return constantInOrder(source, surroundings);
+  return shapeOf(input).length === wanted.length ? inOrder(input, wanted) : undefined;
+}
+
+/** A constant that takes part in a value: with as many axes, in its order. */
+function constantInOrder(node: NodeOf<'constant'>, { wanted, once }: Surroundings): string {
+  const { shape } = node.attrs;
+  if (isIdentityPermutation(wanted) && wanted.length === shape.length) return node.id;
+  const aligned = [...new Array<number>(wanted.length - shape.length).fill(1), ...shape];
+  return once(`constant ${wanted.join()}:${node.id}`, `${node.id}.axes`, (id) => ({
+    ...node,
+    id,
+    attrs: { shape: stored(aligned, wanted) },
+    weights: { value: transposeWeight(reshapeWeight(node.weights.value, aligned), wanted) },
+  }));
+}
+
+const rules: Reordering['rules'] = {
+  conv2d: asInSource,
+  'conv2d-transpose': asInSource,
+  dense: asInSource,
+  matmul: asInSource,
   'batch-norm': alongTheLast,
   affine: (node, surroundings) => {
     if (!isUniform(node)) return alongTheLast(node, surroundings);
@@ -186,16 +110,15 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
   activation: inAnyOrder,
   prelu: alongTheLast,
   binary: (node, surroundings) => {
-    const { wanted, operand } = surroundings;
-    const inputs = node.inputs.map((_, input) => operand(input));
-    if (inputs.includes(undefined)) return inNaturalOrder(node, surroundings);
-    return { node: { ...node, inputs: inputs as string[] }, order: wanted };
+    const inputs = node.inputs.map((_, input) => operand(input, surroundings));
+    if (inputs.includes(undefined)) return asInSource(node, surroundings);
+    return { node: { ...node, inputs: inputs as string[] }, order: surroundings.wanted };
   },
   constant: (node, { wanted }) => ({ node, order: wanted }),
   softmax: (node, surroundings) =>
     inAnyOrder({ ...node, attrs: { axis: surroundings.wanted.indexOf(node.attrs.axis) } }, surroundings),
-  'max-pool': inNaturalOrder,
-  'average-pool': inNaturalOrder,
+  'max-pool': asInSource,
+  'average-pool': asInSource,
   reduce: (node, { orderOf, inOrder }) => {
     const { axes, keepDims } = node.attrs;
     const order = orderOf(0);
@@ -227,12 +150,12 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     const attrs = { ...node.attrs, before: stored(before, wanted), after: stored(after, wanted) };
     return inAnyOrder({ ...node, attrs }, surroundings);
   },
-  resize: inNaturalOrder,
+  resize: asInSource,
   transpose: (node, { wanted, orderOf, shapeOf, inOrder, outputShape }) => {
     // Axis k of the stored result is axis p[wanted[k]] of the input.
-    const from = composePermutations(invertPermutation(node.attrs.permutation), orderOf(0));
+    const from = movesBetween(node.attrs.permutation, orderOf(0));
     const inputs = [inOrder(0, orderOf(0))];
-    const permutation = composePermutations(invertPermutation(from), wanted);
+    const permutation = movesBetween(from, wanted);
     if (isIdentityPermutation(permutation)) {
       return { node: { ...node, op: 'identity', inputs, attrs: {} }, order: wanted };
     }
@@ -247,7 +170,7 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
   reshape: (node, surroundings) => {
     const { orderOf, shapeOf, outputShape, inOrder } = surroundings;
     const order = reshapedOrder(shapeOf(0), outputShape, orderOf(0));
-    if (order === undefined) return inNaturalOrder(node, surroundings);
+    if (order === undefined) return asInSource(node, surroundings);
     return {
       node: { ...node, inputs: [inOrder(0, orderOf(0))], attrs: { shape: stored(outputShape, order) } },
       order,

@@ -1,13 +1,8 @@
 import {
-  composePermutations,
   type Graph,
   identityPermutation,
-  inferShapes,
   invertPermutation,
-  isIdentityPermutation,
-  type Node,
   type NodeOf,
-  type OpKind,
   type Permutation,
   reorderGrouping,
   reorderWeight,
@@ -15,29 +10,7 @@ import {
   takeWeight,
   type Weight,
 } from '@dgconv/core';
-
-/** What a rule sees of the values around its node. Orders are of the last axis. */
-interface Surroundings {
-  /** The order that the node's value has to have. */
-  readonly wanted: Permutation;
-  /** The order that an input has now. */
-  orderOf(input: number): Permutation;
-  /** Shape of an input, which no order changes. */
-  shapeOf(input: number): Shape;
-  readonly outputShape: Shape;
-  /** An input in an order: itself, or a `take` of it that is made once. */
-  inOrder(input: number, order: Permutation): string;
-  /** An input as the source network has it. */
-  natural(input: number): string;
-}
-
-/** The node on reordered inputs, and the order of what it gives. */
-interface Reordered {
-  readonly node: Node;
-  readonly order: Permutation;
-}
-
-type OrderRule<K extends OpKind> = (node: NodeOf<K>, surroundings: Surroundings) => Reordered;
+import { asInSource, inAnyOrder, movesBetween, type Reordering, reorderValues } from './reorder-values.js';
 
 /**
  * Stores values in other channel orders without changing what the network computes: channel c' of the value v becomes channel
@@ -49,89 +22,20 @@ type OrderRule<K extends OpKind> = (node: NodeOf<K>, surroundings: Surroundings)
  * @param orders - by value, a permutation of its last axis; a value that is absent keeps its order.
  */
 export function applyOrders(graph: Graph, orders: ReadonlyMap<string, Permutation>): Graph {
-  const shapes = inferShapes(graph);
-  const nodes: Node[] = [];
-  const taken = new Set([...graph.nodes.map(({ id }) => id), ...graph.inputs.map(({ name }) => name)]);
-  const reordered = new Map<string, string>();
-  /** Order of each value that exists in the new graph under its old name. */
-  const current = new Map<string, Permutation>();
-
-  const channelsOf = (value: string): number => shapes.get(value)!.at(-1) ?? 1;
-  const takeOf = (value: string, from: Permutation, to: Permutation): string => {
-    // Channel k of the result is channel to[k] of the source network, which sits at from⁻¹[to[k]].
-    const indices = composePermutations(invertPermutation(from), to);
-    if (isIdentityPermutation(indices)) return value;
-    const key = `${value} ${indices.join(' ')}`;
-    const known = reordered.get(key);
-    if (known !== undefined) return known;
-    const id = freshId(taken, `${value}.order`);
-    nodes.push(takeNode(id, value, shapes.get(value)!.length - 1, indices));
-    reordered.set(key, id);
-    return id;
-  };
-
-  for (const { name } of graph.inputs) {
-    // The input itself keeps its order; readers take from it.
-    current.set(name, identityPermutation(channelsOf(name)));
-  }
-  for (const node of graph.nodes) {
-    const wanted = orders.get(node.id) ?? identityPermutation(channelsOf(node.id));
-    const surroundings: Surroundings = {
-      wanted,
-      orderOf: (input) => current.get(node.inputs[input]!)!,
-      shapeOf: (input) => shapes.get(node.inputs[input]!)!,
-      outputShape: shapes.get(node.id)!,
-      inOrder: (input, order) => takeOf(node.inputs[input]!, current.get(node.inputs[input]!)!, order),
-      natural: (input) => surroundings.inOrder(input, identityPermutation(channelsOf(node.inputs[input]!))),
-    };
-    const result = applyRule(node, surroundings);
-    const indices = composePermutations(invertPermutation(result.order), wanted);
-    if (isIdentityPermutation(indices)) {
-      nodes.push(result.node);
-    } else {
-      const before = freshId(taken, `${node.id}.unordered`);
-      nodes.push({ ...result.node, id: before }, takeNode(node.id, before, shapes.get(node.id)!.length - 1, indices));
-    }
-    current.set(node.id, wanted);
-  }
-  const outputs = graph.outputs.map(({ name, value }) => ({
-    name,
-    value: takeOf(value, current.get(value)!, identityPermutation(channelsOf(value))),
-  }));
-  return { ...graph, nodes, outputs };
-}
-
-function freshId(taken: Set<string>, base: string): string {
-  let id = base;
-  for (let suffix = 2; taken.has(id); suffix += 1) id = `${base}.${suffix}`;
-  taken.add(id);
-  return id;
+  return reorderValues(graph, orders, {
+    countOf: (shape) => shape.at(-1) ?? 1,
+    move: (id, { input, shape, from, to }) => takeNode(id, input, shape.length - 1, movesBetween(from, to)),
+    suffixes: { moved: '.order', before: '.unordered' },
+    rules,
+  });
 }
 
 function takeNode(id: string, input: string, axis: number, indices: readonly number[]): NodeOf<'take'> {
   return { id, op: 'take', inputs: [input], attrs: { axis, indices }, weights: {}, origin: [] };
 }
 
-function applyRule(node: Node, surroundings: Surroundings): Reordered {
-  // The table is indexed by the op of the same node that the rule gets.
-  return (rules[node.op] as (node: Node, surroundings: Surroundings) => Reordered)(node, surroundings);
-}
-
 function orderVector(of: Weight, order: Permutation): Weight {
   return takeWeight(of, 0, order, order.length);
-}
-
-/** Ops that treat every channel alike: the value has the order of its input, so the input is brought into the wanted one. */
-function perChannel<N extends Node>(node: N, { wanted, inOrder }: Surroundings): Reordered {
-  return { node: { ...node, inputs: [inOrder(0, wanted)] }, order: wanted };
-}
-
-/** Ops that no order passes: as in the source network. */
-function inNaturalOrder(node: Node, { natural, outputShape }: Surroundings): Reordered {
-  return {
-    node: { ...node, inputs: node.inputs.map((_, input) => natural(input)) },
-    order: identityPermutation(outputShape.at(-1) ?? 1),
-  };
 }
 
 /** Where the channels of `of` sit that the source network has at `positions`. */
@@ -140,7 +44,7 @@ function positionsIn(order: Permutation, positions: readonly number[]): number[]
   return positions.map((position) => place[position]!);
 }
 
-const rules: { readonly [K in OpKind]: OrderRule<K> } = {
+const rules: Reordering['rules'] = {
   conv2d: (node, { wanted, orderOf, inOrder }) => {
     const { connectivity } = node.attrs;
     const inputOrder = orderOf(0);
@@ -177,7 +81,7 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
   },
   'conv2d-transpose': (node, surroundings) => {
     // The groups of a transposed convolution are contiguous by definition, so only an ungrouped one takes any order.
-    if (node.attrs.groups > 1) return inNaturalOrder(node, surroundings);
+    if (node.attrs.groups > 1) return asInSource(node, surroundings);
     const { wanted, orderOf, inOrder } = surroundings;
     const inputOrder = orderOf(0);
     const { kernel, bias } = node.weights;
@@ -209,8 +113,8 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     };
   },
   // The columns of the right factor are the channels of the product; everything else is summed over.
-  matmul: (node, { wanted, natural, inOrder }) => ({
-    node: { ...node, inputs: [natural(0), inOrder(1, wanted)] },
+  matmul: (node, { wanted, inNaturalOrder, inOrder }) => ({
+    node: { ...node, inputs: [inNaturalOrder(0), inOrder(1, wanted)] },
     order: wanted,
   }),
   'batch-norm': (node, surroundings) => {
@@ -222,25 +126,25 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
       mean: orderVector(mean, wanted),
       variance: orderVector(variance, wanted),
     };
-    return perChannel({ ...node, weights }, surroundings);
+    return inAnyOrder({ ...node, weights }, surroundings);
   },
   affine: (node, surroundings) => {
     const { scale, shift } = node.weights;
     const { wanted } = surroundings;
-    return perChannel(
+    return inAnyOrder(
       { ...node, weights: { scale: orderVector(scale, wanted), shift: orderVector(shift, wanted) } },
       surroundings,
     );
   },
-  activation: perChannel,
+  activation: inAnyOrder,
   prelu: (node, surroundings) =>
-    perChannel({ ...node, weights: { slope: orderVector(node.weights.slope, surroundings.wanted) } }, surroundings),
-  binary: (node, { wanted, shapeOf, inOrder, natural }) => ({
+    inAnyOrder({ ...node, weights: { slope: orderVector(node.weights.slope, surroundings.wanted) } }, surroundings),
+  binary: (node, { wanted, shapeOf, inOrder, inNaturalOrder }) => ({
     node: {
       ...node,
       // An operand with one channel is the same for all of them.
       inputs: node.inputs.map((_, input) =>
-        shapeOf(input).at(-1) === wanted.length ? inOrder(input, wanted) : natural(input),
+        shapeOf(input).at(-1) === wanted.length ? inOrder(input, wanted) : inNaturalOrder(input),
       ),
     },
     order: wanted,
@@ -251,12 +155,12 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     return { node: { ...node, weights: { value } }, order: wanted };
   },
   // Softmax over the channels permutes as its input does; over another axis it is per channel.
-  softmax: perChannel,
-  'max-pool': perChannel,
-  'average-pool': perChannel,
+  softmax: inAnyOrder,
+  'max-pool': inAnyOrder,
+  'average-pool': inAnyOrder,
   reduce: (node, surroundings) => {
     const last = surroundings.shapeOf(0).length - 1;
-    return node.attrs.axes.includes(last) ? inNaturalOrder(node, surroundings) : perChannel(node, surroundings);
+    return node.attrs.axes.includes(last) ? asInSource(node, surroundings) : inAnyOrder(node, surroundings);
   },
   concat: (node, surroundings) => {
     const { wanted, shapeOf, orderOf, inOrder } = surroundings;
@@ -275,7 +179,7 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     const { wanted, shapeOf, orderOf, inOrder, outputShape } = surroundings;
     const last = shapeOf(0).length - 1;
     const { starts, sizes, steps } = node.attrs;
-    if (sizes[last] === shapeOf(0)[last]) return perChannel(node, surroundings);
+    if (sizes[last] === shapeOf(0)[last]) return inAnyOrder(node, surroundings);
     const order = orderOf(0);
     const channels = wanted.map((channel) => starts[last]! + channel * steps[last]!);
     const positions = positionsIn(order, channels);
@@ -285,7 +189,7 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
       return { node: { ...node, inputs: [inOrder(0, order)], attrs }, order: wanted };
     }
     const isOnlyChannels = outputShape.every((size, axis) => axis === last || size === shapeOf(0)[axis]);
-    if (!isOnlyChannels) return inNaturalOrder(node, surroundings);
+    if (!isOnlyChannels) return asInSource(node, surroundings);
     const take = takeNode(node.id, inOrder(0, order), last, positions);
     return { node: { ...take, origin: node.origin }, order: wanted };
   },
@@ -293,8 +197,8 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     const { orderOf, inOrder, shapeOf } = surroundings;
     const last = shapeOf(0).length - 1;
     const [before, after] = [node.attrs.before[last]!, node.attrs.after[last]!];
-    if (before === 0 && after === 0) return perChannel(node, surroundings);
-    if (node.attrs.mode !== 'constant') return inNaturalOrder(node, surroundings);
+    if (before === 0 && after === 0) return inAnyOrder(node, surroundings);
+    if (node.attrs.mode !== 'constant') return asInSource(node, surroundings);
     // Channels of one constant before and after the input's.
     const order = [
       ...identityPermutation(before),
@@ -303,16 +207,16 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     ];
     return { node: { ...node, inputs: [inOrder(0, orderOf(0))] }, order };
   },
-  resize: perChannel,
+  resize: inAnyOrder,
   transpose: (node, surroundings) => {
     const { permutation } = node.attrs;
     const last = permutation.length - 1;
-    return permutation[last] === last ? perChannel(node, surroundings) : inNaturalOrder(node, surroundings);
+    return permutation[last] === last ? inAnyOrder(node, surroundings) : asInSource(node, surroundings);
   },
   reshape: (node, surroundings) => {
     const { shapeOf, orderOf, inOrder, outputShape } = surroundings;
     const [from, to] = [shapeOf(0).at(-1) ?? 1, outputShape.at(-1) ?? 1];
-    if (from === to) return perChannel(node, surroundings);
+    if (from === to) return inAnyOrder(node, surroundings);
     // Merging the channels with the axes before them (flatten) repeats their order block by block.
     if (isMergeOfLast(shapeOf(0), outputShape)) {
       const channels = orderOf(0);
@@ -322,12 +226,12 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
       });
       return { node: { ...node, inputs: [inOrder(0, channels)] }, order };
     }
-    return inNaturalOrder(node, surroundings);
+    return asInSource(node, surroundings);
   },
   take: (node, surroundings) => {
     const { wanted, shapeOf, orderOf, inOrder } = surroundings;
     const last = shapeOf(0).length - 1;
-    if (node.attrs.axis !== last) return perChannel(node, surroundings);
+    if (node.attrs.axis !== last) return inAnyOrder(node, surroundings);
     const order = orderOf(0);
     const indices = positionsIn(
       order,
@@ -335,8 +239,8 @@ const rules: { readonly [K in OpKind]: OrderRule<K> } = {
     );
     return { node: { ...node, inputs: [inOrder(0, order)], attrs: { axis: last, indices } }, order: wanted };
   },
-  identity: perChannel,
-  dropout: perChannel,
+  identity: inAnyOrder,
+  dropout: inAnyOrder,
 };
 
 /** Whether a reshape only merges the last axis with axes before it (flatten), so that the channels of each pixel stay together. */

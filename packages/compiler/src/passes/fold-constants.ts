@@ -10,6 +10,7 @@ import {
   type StoredTensor,
   storedWeight,
 } from '@dgconv/core';
+import { FreshNames } from '../fresh-names.js';
 import type { Pass } from './pass.js';
 import { removeUnusedNodes } from './rewrite.js';
 
@@ -28,12 +29,11 @@ export const foldConstants: Pass = {
     if (folded.size === 0) return model;
     const values = valuesOf(model, folded);
     const shapes = inferShapes(model.graph);
-    const taken = new Set(model.weights.names);
+    const names = new FreshNames(model.weights.names);
     const tensors = new Map<string, StoredTensor>();
     const nodes = model.graph.nodes.map((node): Node => {
       if (!folded.has(node.id)) return node;
-      let name = node.id;
-      for (let suffix = 2; taken.has(name); suffix += 1) name = `${node.id}.${suffix}`;
+      const name = names.take(node.id);
       const shape = shapes.get(node.id)!;
       tensors.set(name, { shape, values: Float32Array.from(values[node.id]!) });
       return {

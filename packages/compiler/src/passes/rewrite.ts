@@ -1,12 +1,8 @@
 import type { Graph, Node } from '@dgconv/core';
+import { NodeList } from './node-list.js';
 
 /** What a rewrite rule may do beside giving the value that stands for the visited node. */
-export interface RewriteContext {
-  /** Puts a node before whatever comes next and gives its value. */
-  emit(node: Node): string;
-  /** An id that no node of the graph has yet, made of `base`. */
-  freshId(base: string): string;
-}
+export type RewriteContext = Pick<NodeList, 'emit' | 'freshId'>;
 
 /**
  * Visits the nodes in topological order, their inputs already renamed. `rule` gives the value that stands for the node from there
@@ -14,26 +10,13 @@ export interface RewriteContext {
  */
 export function rewriteNodes(graph: Graph, rule: (node: Node, context: RewriteContext) => string): Graph {
   const replacements = new Map<string, string>();
-  const nodes: Node[] = [];
-  const taken = new Set([...graph.nodes.map(({ id }) => id), ...graph.inputs.map(({ name }) => name)]);
-  const context: RewriteContext = {
-    emit: (node) => {
-      nodes.push(node);
-      return node.id;
-    },
-    freshId: (base) => {
-      let id = base;
-      for (let suffix = 2; taken.has(id); suffix += 1) id = `${base}.${suffix}`;
-      taken.add(id);
-      return id;
-    },
-  };
+  const list = new NodeList(graph);
   const renamed = (value: string): string => replacements.get(value) ?? value;
   for (const node of graph.nodes) {
-    replacements.set(node.id, rule(withInputs(node, node.inputs.map(renamed)), context));
+    replacements.set(node.id, rule(withInputs(node, node.inputs.map(renamed)), list));
   }
   const outputs = graph.outputs.map(({ name, value }) => ({ name, value: renamed(value) }));
-  return removeUnusedNodes({ ...graph, nodes, outputs });
+  return removeUnusedNodes({ ...graph, nodes: list.nodes, outputs });
 }
 
 /** The node with other inputs. */

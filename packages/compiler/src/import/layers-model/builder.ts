@@ -1,14 +1,12 @@
 import { InvalidInputError, type Node, nodeShape, type Shape, type Weight, type WeightSource } from '@dgconv/core';
-
-/** What a rule gives of a node; the builder adds id and origin. */
-export type NodeParts = {
-  [K in Node['op']]: Pick<Extract<Node, { op: K }>, 'op' | 'inputs' | 'attrs' | 'weights'>;
-}[Node['op']];
+import { FreshNames } from '../../fresh-names.js';
+import type { NewNode } from '../new-node.js';
 
 /** Collects the nodes of a network and keeps the shape of every value. */
 export class LayersGraphBuilder {
   readonly nodes: Node[] = [];
   readonly #shapes = new Map<string, Shape>();
+  readonly #ids = new FreshNames();
   readonly #byLastNames = new Map<string, string[]>();
 
   constructor(readonly weights: WeightSource) {
@@ -21,7 +19,7 @@ export class LayersGraphBuilder {
   }
 
   input(name: string, shape: Shape): string {
-    const id = this.#freshId(name);
+    const id = this.#ids.take(name);
     this.#shapes.set(id, shape);
     return id;
   }
@@ -33,13 +31,12 @@ export class LayersGraphBuilder {
   }
 
   /** Adds a node of a layer and gives its value. */
-  add(layer: string, parts: NodeParts): string {
-    // The parts are those of one op.
-    const node = { ...parts, id: this.#freshId(layer), origin: [layer] } as Node;
+  add(layer: string, node: NewNode): string {
+    const complete = { ...node, id: this.#ids.take(layer), origin: [layer] } as Node;
     const inputs = node.inputs.map((value) => this.shape(value));
-    this.#shapes.set(node.id, nodeShape(node, { inputs, single: inputs, batch: 1 }));
-    this.nodes.push(node);
-    return node.id;
+    this.#shapes.set(complete.id, nodeShape(complete, { inputs, single: inputs, batch: 1 }));
+    this.nodes.push(complete);
+    return complete.id;
   }
 
   hasWeight(layer: string, slot: string): boolean {
@@ -64,12 +61,6 @@ export class LayersGraphBuilder {
     if (this.weights.names.includes(exact)) return exact;
     const candidates = this.#byLastNames.get(lastNames(exact)) ?? [];
     return candidates.length === 1 ? candidates[0] : undefined;
-  }
-
-  #freshId(base: string): string {
-    let id = base;
-    for (let suffix = 2; this.#shapes.has(id); suffix += 1) id = `${base}.${suffix}`;
-    return id;
   }
 }
 
