@@ -8,7 +8,7 @@ import { executedShare } from './executed-macs.js';
 import { inputsOf } from './inputs.js';
 import { interleave, median, type Subject, type Timing } from './interleave.js';
 import { peakMemoryOf } from './peak-memory.js';
-import { type BenchResult, cpuName, type RowFacts, rowsOf } from './rows.js';
+import { type BenchResult, cpuName, type PeakKind, peakOf, type RowFacts, rowsOf } from './rows.js';
 
 export interface BenchOptions {
   readonly runtimes: readonly Runtime[];
@@ -17,6 +17,8 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Measures the FMA peak of one core, GFLOP/s; null where it cannot be measured. */
   readonly measurePeak?: () => number | null;
+  /** The same for WebAssembly: multiply-adds in its registers. */
+  readonly measureWasmPeak?: () => number | null;
   readonly onProgress?: (done: number, total: number, what: string) => void;
 }
 
@@ -75,28 +77,44 @@ export function modelOfFiles(name: string, files: Readonly<Record<string, Uint8A
   };
 }
 
+/** Measures a peak each time that it is run. */
+class PeakSubject implements Subject {
+  readonly gflops: number[] = [];
+  constructor(
+    readonly name: string,
+    readonly measure: () => number | null,
+  ) {}
+  run(): void {
+    const peak = this.measure();
+    if (peak !== null) this.gflops.push(peak);
+  }
+}
+
 /**
- * Times models in runtimes: those of one model in turn, round by round, with the FMA peak measured in between.
+ * Times models in runtimes: those of one model in turn, round by round, with the peaks that shares are of measured in between.
  * @throws {InvalidInputError} if no runtime can execute a model.
  */
 export async function bench(models: readonly BenchModel[], options: BenchOptions): Promise<BenchResult> {
-  const { runtimes, threads, warmup, rounds, measurePeak = () => null, onProgress } = options;
+  const {
+    runtimes,
+    threads,
+    warmup,
+    rounds,
+    measurePeak = () => null,
+    measureWasmPeak = () => null,
+    onProgress,
+  } = options;
+  const hasWasm = runtimes.some(({ name }) => peakOf[name] === 'wasm');
   const rows: BenchResult['rows'][number][] = [];
-  const peaks: number[] = [];
+  const peaks: Record<PeakKind, number[]> = { native: [], wasm: [] };
   const total = models.length * (warmup + rounds);
   for (const [index, model] of models.entries()) {
     const { facts, sessions, subjects } = await load(model, runtimes, threads);
-    const modelPeaks: number[] = [];
-    const peakSubject: Subject = {
-      name: 'peak',
-      run() {
-        const peak = measurePeak();
-        if (peak !== null) modelPeaks.push(peak);
-      },
-    };
+    const native = new PeakSubject('FMA peak', measurePeak);
+    const wasm = new PeakSubject('WebAssembly peak', hasWasm ? measureWasmPeak : () => null);
     let timings: Timing[];
     try {
-      timings = await interleave([...subjects, peakSubject], {
+      timings = await interleave([...subjects, native, wasm], {
         warmup,
         rounds,
         settle: threads > 1,
@@ -105,15 +123,18 @@ export async function bench(models: readonly BenchModel[], options: BenchOptions
     } finally {
       for (const session of sessions) await session.dispose();
     }
-    peaks.push(...modelPeaks);
-    rows.push(...rowsOf(facts, timings.slice(0, -1), medianOrNull(modelPeaks)));
+    peaks.native.push(...native.gflops);
+    peaks.wasm.push(...wasm.gflops);
+    const medians = { native: medianOrNull(native.gflops), wasm: medianOrNull(wasm.gflops) };
+    rows.push(...rowsOf(facts, timings.slice(0, subjects.length), medians));
   }
   const versions = await Promise.all(
     runtimes.map(async (runtime) => [runtime.name, await runtime.describe()] as const),
   );
   return {
     cpu: cpuName(),
-    peakGflops: medianOrNull(peaks),
+    peakGflops: medianOrNull(peaks.native),
+    wasmPeakGflops: medianOrNull(peaks.wasm),
     versions: { node: process.version, ...Object.fromEntries(versions) },
     rows,
   };

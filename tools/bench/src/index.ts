@@ -4,3 +4,4 @@ export type { BenchResult, BenchRow } from './rows.js';
 export { tableOf } from './table.js';
 export { type LatencyEntry, type LatencyTable, measureLatencies } from './latency-table.js';
 export { chromeTrace, profileModel } from './profile.js';
+export { measureWasmPeakGflops } from './wasm-peak.js';

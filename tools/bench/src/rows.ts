@@ -1,10 +1,23 @@
+import type { RuntimeName } from '@dgconv/runtimes';
 import { arch, cpus } from 'node:os';
 import { median, type Timing } from './interleave.js';
+
+/** What a share is of: the FMA peak of a core, or the best loop of multiply-adds in WebAssembly's registers. */
+export type PeakKind = 'native' | 'wasm';
+
+/** The peak that a runtime's shares are of. */
+export const peakOf: { readonly [R in RuntimeName]: PeakKind } = {
+  edge: 'native',
+  'edge-wasm': 'wasm',
+  'edge-arm64': 'native',
+  ort: 'native',
+  litert: 'wasm',
+};
 
 /** One model in one runtime; the JSON of `dgconv bench` has a list of them. */
 export interface BenchRow {
   readonly name: string;
-  readonly runtime: string;
+  readonly runtime: RuntimeName;
   readonly threads: number;
   readonly loadMs: number;
   /** The first run after loading. */
@@ -14,7 +27,9 @@ export interface BenchRow {
   readonly maxMs: number;
   /** 2·MACs of convolutions and dense layers / median; null where the MACs are not known. */
   readonly gflops: number | null;
-  /** {@link gflops} as a share of the FMA peak measured in the same run; null without the native engine. */
+  /** What the shares are of, {@link peakOf} of the runtime for one core, measured in the same run; null where it cannot be. */
+  readonly peakGflops: number | null;
+  /** {@link gflops} as a share of {@link peakGflops} of all threads. */
   readonly peakShare: number | null;
   /** The same, counting only multiply-adds that do not fall on zero padding. */
   readonly executedPeakShare: number | null;
@@ -28,6 +43,8 @@ export interface BenchResult {
   readonly cpu: string;
   /** FMA peak of one core in this run, GFLOP/s, median; null without the native engine. */
   readonly peakGflops: number | null;
+  /** The fastest loop of multiply-adds in WebAssembly's registers in this run, GFLOP/s, median; null if no runtime is WebAssembly. */
+  readonly wasmPeakGflops: number | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly rows: readonly BenchRow[];
 }
@@ -35,7 +52,7 @@ export interface BenchResult {
 /** What was timed, and the figures that do not come from the clock. */
 export interface RowFacts {
   readonly name: string;
-  readonly runtime: string;
+  readonly runtime: RuntimeName;
   readonly threads: number;
   readonly loadMs: number;
   readonly macs: number | null;
@@ -44,12 +61,17 @@ export interface RowFacts {
 }
 
 /** Rows of one network: {@link facts} and {@link timings} in the same order. */
-export function rowsOf(facts: readonly RowFacts[], timings: readonly Timing[], peakGflops: number | null): BenchRow[] {
+export function rowsOf(
+  facts: readonly RowFacts[],
+  timings: readonly Timing[],
+  peaks: { readonly [K in PeakKind]: number | null },
+): BenchRow[] {
   const medians = timings.map(({ sortedMs }) => median(sortedMs));
   const peer = facts.findIndex(({ runtime }) => runtime === 'ort');
   return facts.map(({ macs, executedMacs, ...fact }, index) => {
     const { firstMs, sortedMs } = timings[index]!;
     const gflopsOf = (count: number | null) => (count === null ? null : (2 * count) / (medians[index]! * 1e6));
+    const peakGflops = peaks[peakOf[fact.runtime]];
     const share = (gflops: number | null) =>
       gflops === null || peakGflops === null ? null : gflops / (peakGflops * fact.threads);
     return {
@@ -59,6 +81,7 @@ export function rowsOf(facts: readonly RowFacts[], timings: readonly Timing[], p
       minMs: sortedMs[0]!,
       maxMs: sortedMs.at(-1)!,
       gflops: gflopsOf(macs),
+      peakGflops,
       peakShare: share(gflopsOf(macs)),
       executedPeakShare: share(gflopsOf(executedMacs)),
       speedup: peer < 0 ? null : medians[peer]! / medians[index]!,

@@ -23,7 +23,7 @@ const columns: readonly { readonly title: string; readonly cell: (row: BenchRow,
 ];
 
 /** The result as a table for people; `executed` shows the share of the peak without multiply-adds on padding. */
-export function tableOf({ cpu, peakGflops, versions, rows }: BenchResult, executed = false): string {
+export function tableOf({ cpu, peakGflops, wasmPeakGflops, versions, rows }: BenchResult, executed = false): string {
   const cells = [
     columns.map(({ title }) => title),
     ...rows.map((row) => columns.map(({ cell }) => cell(row, executed))),
@@ -38,10 +38,14 @@ export function tableOf({ cpu, peakGflops, versions, rows }: BenchResult, execut
       .join('  ')
       .trimEnd();
   const peak = peakGflops === null ? '' : ` · FMA peak of one core ${peakGflops.toFixed(0)} GFLOP/s`;
+  const wasmPeak =
+    wasmPeakGflops === null
+      ? ''
+      : ` · WebAssembly's, of which its rows are shares: ${wasmPeakGflops.toFixed(1)} GFLOP/s`;
   return [
     ...cells.map(line),
     '',
-    `${cpu}${peak}`,
+    `${cpu}${peak}${wasmPeak}`,
     Object.entries(versions)
       .map(([name, version]) => `${name}: ${version}`)
       .join(' · '),

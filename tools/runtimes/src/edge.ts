@@ -1,7 +1,17 @@
-import { type DgconvError, elementCount } from '@dgconv/core';
-import { EdgeSession, nativeInstructionSets } from '@dgconv/runtime-edge';
+import { type DgconvError, elementCount, InvalidInputError } from '@dgconv/core';
+import { EdgeSession, nativeInstructionSets, type WasmVariant } from '@dgconv/runtime-edge';
+import { setFlagsFromString } from 'node:v8';
 import { feedsInOrder } from './feeds.js';
 import type { LoadOptions, Runtime, RuntimeTensor, TensorSpec } from './runtime.js';
+
+/** Which module `edge-wasm` runs: plain SIMD unless DGCONV_WASM says `relaxed-simd`, which Node.js 20 has only behind a flag. */
+export function wasmVariant(): WasmVariant {
+  const name = process.env['DGCONV_WASM'] ?? 'simd';
+  if (name === 'simd') return name;
+  if (name !== 'relaxed-simd') throw new InvalidInputError(`DGCONV_WASM is '${name}': it may be simd or relaxed-simd`);
+  if (Number.parseInt(process.versions.node) < 22) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return name;
+}
 
 /** Our engine, as the Node addon or as WebAssembly. */
 function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Runtime {
@@ -11,7 +21,7 @@ function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Run
     describe: () =>
       Promise.resolve(
         engine === 'wasm'
-          ? 'dgconv engine, WebAssembly'
+          ? `dgconv engine, WebAssembly (${wasmVariant()})`
           : `dgconv engine, ${process.env['DGCONV_ISA'] ?? nativeInstructionSets()[0] ?? 'native'}`,
       ),
     whyUnavailable: () =>
@@ -21,7 +31,10 @@ function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Run
           : null,
       ),
     async load(bytes, { threads = 1, maxBatch = 1 }: LoadOptions = {}) {
-      const session = await EdgeSession.load(bytes, { engine, threads: engine === 'wasm' ? 1 : threads, maxBatch });
+      const session = await EdgeSession.load(
+        bytes,
+        engine === 'wasm' ? { engine, wasm: wasmVariant(), maxBatch } : { engine, threads, maxBatch },
+      );
       const inputs: readonly TensorSpec[] = session.inputs;
       const outputs: readonly TensorSpec[] = session.outputs;
       return {

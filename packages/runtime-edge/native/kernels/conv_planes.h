@@ -9,7 +9,7 @@
 namespace dgc {
 namespace {
 
-#ifdef __wasm__
+#if defined(__wasm__) && DGC_LANES == 4
 
 // One row of output pixels for a run of blocks of output channels.
 struct PlaneJob {

@@ -6,7 +6,7 @@
 namespace dgc {
 namespace {
 
-#ifdef __wasm__
+#if defined(__wasm__) && DGC_LANES == 4
 
 // Tiles of kRows pixels by kVectors vectors: all tiles of a chunk of pixels for one panel of weights after the other.
 template <int kVectors>

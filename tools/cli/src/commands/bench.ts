@@ -2,6 +2,7 @@ import {
   bench,
   chromeTrace,
   measureLatencies,
+  measureWasmPeakGflops,
   modelOfCase,
   modelOfFiles,
   profileModel,
@@ -12,7 +13,14 @@ import {
 } from '@dgconv/bench';
 import { UsageError } from '@dgconv/core';
 import { decodeEdge, measurePeakGflops } from '@dgconv/runtime-edge';
-import { edgeNativeRuntime, runtimeNames, runtimeOf, type Runtime, type RuntimeName } from '@dgconv/runtimes';
+import {
+  edgeNativeRuntime,
+  runtimeNames,
+  runtimeOf,
+  wasmVariant,
+  type Runtime,
+  type RuntimeName,
+} from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { spawnSync } from 'node:child_process';
 import { basename, extname } from 'node:path';
@@ -82,6 +90,7 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
     warmup: options.warmup,
     rounds: options.repeats,
     measurePeak: measurePeakGflops,
+    measureWasmPeak: () => measureWasmPeakGflops(wasmVariant() === 'relaxed-simd'),
     onProgress: (done, total, what) => {
       progress ??= console.progress('bench', total);
       progress.update(done, what);
@@ -131,5 +140,6 @@ export const addBenchCommand = (program: Command): void => {
   withExamples(command, [
     'dgconv bench build/demo/demo.edge build/demo/demo.onnx build/demo/demo.tflite',
     'dgconv bench --suite smoke --runtimes edge,ort --json',
+    'DGCONV_WASM=relaxed-simd dgconv bench --suite layers --runtimes edge-wasm,litert --executed',
   ]);
 };
