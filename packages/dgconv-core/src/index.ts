@@ -62,6 +62,7 @@ export type {
   GraphMetadata,
   GraphOutput,
   Layout,
+  Model,
   Node,
   NodeOf,
   Preprocessing,
@@ -76,7 +77,6 @@ export type {
   OpKind,
   OpTable,
   Padding,
-  Shape,
   WeightsByOp,
   Window,
 } from './graph/ops.js';
@@ -89,7 +89,7 @@ export { readSafetensors, type SafetensorsFile, type TensorToWrite, writeSafeten
 export { hardGrouping } from './graph/hard-grouping.js';
 export { type Feeds, interpret, interpretAll, type InterpretOptions } from './graph/interpret.js';
 export { activationFunction } from './graph/scalar-functions.js';
-export { elementCount, formatShape, sameShape, stridesOf } from './graph/shape.js';
+export { elementCount, formatShape, sameShape, stridesOf, type Shape } from './graph/shape.js';
 export { filledSlots, type Slot, slotShapes, slotsOf } from './graph/slots.js';
 export {
   layeredSource,
@@ -127,7 +127,7 @@ export {
   transposeWeight,
 } from './graph/weight-constructors.js';
 export { operandsOf, readWeight, weightShape } from './graph/weight-rules.js';
-export type { Model, Weight, WeightSource } from './graph/weights.js';
+export type { Weight, WeightSource } from './graph/weights.js';
 export { squareWindow, windowExtent } from './graph/window.js';
 export { RandomSource, type RandomState } from './random.js';
 export { graphFromArchConfig } from './zoo/arch-config.js';

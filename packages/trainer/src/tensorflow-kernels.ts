@@ -6,7 +6,7 @@ import {
   type GroupedConv2DFilterGradientAttrs,
   GroupedConv2DInputGradient,
   type GroupedConv2DInputGradientAttrs,
-} from './ops/grouped-conv.js';
+} from './ops/grouped-conv-signatures.js';
 import * as tf from './tf.js';
 
 /** An attribute of a TensorFlow op, as tfjs-node's backend takes it. */

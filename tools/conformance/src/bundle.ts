@@ -3,8 +3,7 @@ import { makeFolder } from '@dgconv/core/node';
 import { encodeEdge } from '@dgconv/runtime-edge';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ConformanceCase, outcomeOf } from './conformance-case.js';
-import type { OnProgress } from './conformance.js';
+import { type ConformanceCase, type OnProgress, outcomeOf } from './conformance-case.js';
 import type { Outcome } from './outcome.js';
 
 /** The file of a bundle that lists its cases: on each line a file's name, a tab and a case's name. */

@@ -27,6 +27,9 @@ export interface ConformanceCase {
   prepare(format: Format, enter: (stage: Stage) => void): Iterable<PreparedRun>;
 }
 
+/** Told after each case. */
+export type OnProgress = (done: number, total: number, name: string) => void;
+
 /** The outcome of a case whose `body` raises no objection; an `UnsupportedError` skips it, any other error fails it where it was. */
 export async function outcomeOf(
   { name, skip }: ConformanceCase,

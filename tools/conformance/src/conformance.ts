@@ -1,5 +1,5 @@
 import type { Runtime } from '@dgconv/runtimes';
-import { type ConformanceCase, runCase } from './conformance-case.js';
+import { type ConformanceCase, type OnProgress, runCase } from './conformance-case.js';
 import { goldenSuite } from './golden-suite.js';
 import { defaultOnnxData, onnxSuite } from './onnx-suite.js';
 import { type ConformanceResult, type Outcome, summarise } from './outcome.js';
@@ -8,9 +8,6 @@ import { runOnArm } from './run-on-arm.js';
 /** Suites by name. */
 export const conformanceSuites = ['onnx', 'edge', 'all'] as const;
 export type ConformanceSuite = (typeof conformanceSuites)[number];
-
-/** Told after each case. */
-export type OnProgress = (done: number, total: number, name: string) => void;
 
 /**
  * The cases of a suite: `onnx` are the official operator vectors, `edge` our own golden cases, `all` both.

@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundleResult } from './bundle-result.js';
 import { writeBundle } from './bundle.js';
-import type { ConformanceCase } from './conformance-case.js';
-import type { OnProgress } from './conformance.js';
+import type { ConformanceCase, OnProgress } from './conformance-case.js';
 import type { Outcome } from './outcome.js';
 
 /**

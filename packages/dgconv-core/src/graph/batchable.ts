@@ -1,5 +1,6 @@
 import type { Graph, Node, NodeOf } from './graph.js';
-import type { OpKind, Shape } from './ops.js';
+import type { OpKind } from './ops.js';
+import type { Shape } from './shape.js';
 import { inferShapes } from './types.js';
 
 /** What a rule knows: shapes for batch 1, and which inputs carry the batch in their first dimension (the others are constants). */

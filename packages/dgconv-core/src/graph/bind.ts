@@ -1,10 +1,10 @@
 import { DgconvError, InvalidInputError } from '../errors.js';
-import type { Graph } from './graph.js';
+import type { Graph, Model } from './graph.js';
 import { formatShape, sameShape } from './shape.js';
 import { filledSlots, slotShapes } from './slots.js';
 import { storedNames } from './sources.js';
 import { weightShape } from './weight-rules.js';
-import type { Model, WeightSource } from './weights.js';
+import type { WeightSource } from './weights.js';
 
 /**
  * A graph with a source that has every tensor it needs, in the shape that it needs.

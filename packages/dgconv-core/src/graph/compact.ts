@@ -1,7 +1,7 @@
 import type { Grouping } from '../grouping/grouping.js';
 import { invertPermutation, type Permutation } from '../grouping/permutation.js';
 import { connectionsOf, supportsOf } from '../grouping/supports.js';
-import type { Shape } from './ops.js';
+import type { Shape } from './shape.js';
 
 /** Values of a tensor; arithmetic makes float64, moving data keeps what it got. */
 export type Floats = Float32Array | Float64Array;

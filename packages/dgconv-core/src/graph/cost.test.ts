@@ -7,7 +7,8 @@ import { costOf } from './cost.js';
 import { printGraph } from './print.js';
 import { fillWeight, literalWeight } from './weight-constructors.js';
 import { slotShapes } from './slots.js';
-import type { Model, Weight } from './weights.js';
+import type { Weight } from './weights.js';
+import type { Model } from './graph.js';
 import { squareWindow } from './window.js';
 
 const conv = (connectivity: Connectivity, weights: Record<string, Weight> = {}): Model => {

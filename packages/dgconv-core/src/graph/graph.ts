@@ -1,4 +1,6 @@
-import type { AttrsByOp, OpKind, Shape, WeightsByOp } from './ops.js';
+import type { AttrsByOp, OpKind, WeightsByOp } from './ops.js';
+import type { Shape } from './shape.js';
+import type { WeightSource } from './weights.js';
 
 /** One operation; its single output is the value named `id`. `origin` names the nodes of the imported network that it came from. */
 export type Node = {
@@ -55,4 +57,10 @@ export interface Graph {
   readonly inputs: readonly GraphInput[];
   readonly outputs: readonly GraphOutput[];
   readonly metadata: GraphMetadata;
+}
+
+/** A graph with its floats: what importers give and everything else takes. */
+export interface Model {
+  readonly graph: Graph;
+  readonly weights: WeightSource;
 }

@@ -3,7 +3,7 @@ import test from 'ava';
 import { type NodeFields, singleNodeModel } from '../testing/single-node.js';
 import type { Connectivity } from './connectivity.js';
 import { interpret } from './interpret.js';
-import type { Shape } from './ops.js';
+import type { Shape } from './shape.js';
 import { mapSource } from './sources.js';
 import { storedWeight } from './weight-constructors.js';
 

@@ -1,5 +1,6 @@
 import type { Value } from './interpret-windows.js';
-import type { AttrsByOp, Shape } from './ops.js';
+import type { AttrsByOp } from './ops.js';
+import type { Shape } from './shape.js';
 
 type ResizeAttrs = AttrsByOp['resize'];
 

@@ -1,6 +1,5 @@
 import type { Value } from './interpret-windows.js';
-import type { Shape } from './ops.js';
-import { elementCount, sameShape, stridesOf } from './shape.js';
+import { elementCount, sameShape, type Shape, stridesOf } from './shape.js';
 
 /**
  * Gathers a tensor of `shape` by one index list an axis: `result[p] = data[offset + Σ_axis positions[axis][p_axis]]`.

@@ -2,7 +2,8 @@ import type { Grouping } from '../grouping/grouping.js';
 import { supportsOf } from '../grouping/supports.js';
 import { compactOffsets } from './compact.js';
 import type { NodeOf } from './graph.js';
-import type { Shape, Window } from './ops.js';
+import type { Window } from './ops.js';
+import type { Shape } from './shape.js';
 
 /** A value during interpretation, contiguous. */
 export interface Value {

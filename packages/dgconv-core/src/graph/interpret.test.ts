@@ -5,8 +5,8 @@ import { Mask } from '../grouping/mask.js';
 import { recogniseGrouping } from '../grouping/recognise.js';
 import type { Connectivity } from './connectivity.js';
 import { interpret, interpretAll } from './interpret.js';
-import type { Activation, Shape } from './ops.js';
-import { elementCount } from './shape.js';
+import type { Activation } from './ops.js';
+import { elementCount, type Shape } from './shape.js';
 import { compactWeight, literalWeight } from './weight-constructors.js';
 import { type NodeFields, singleNodeModel } from '../testing/single-node.js';
 

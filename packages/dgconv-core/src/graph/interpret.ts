@@ -1,16 +1,16 @@
 import { InvalidInputError } from '../errors.js';
 import { compactKernel } from './compact.js';
-import type { Graph, Node, NodeOf } from './graph.js';
+import type { Graph, Model, Node, NodeOf } from './graph.js';
 import { hardGrouping } from './hard-grouping.js';
 import { resize } from './interpret-resize.js';
 import { broadcast, gather, positionsOf, transpose } from './interpret-views.js';
 import { averagePool, convolve, convolveTransposed, maxPool, type Value } from './interpret-windows.js';
-import type { OpKind, Shape } from './ops.js';
+import type { OpKind } from './ops.js';
+import { elementCount, formatShape, type Shape } from './shape.js';
 import { activate, binaryFunctions } from './scalar-functions.js';
-import { elementCount, formatShape } from './shape.js';
 import { inferShapes } from './types.js';
 import { readWeight } from './weight-rules.js';
-import type { Model, Weight, WeightSource } from './weights.js';
+import type { Weight, WeightSource } from './weights.js';
 
 interface Context {
   readonly inputs: readonly Value[];

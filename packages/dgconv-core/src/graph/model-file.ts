@@ -4,7 +4,8 @@ import { bind } from './bind.js';
 import { decodeGraph, encodeGraph } from './graph-json.js';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from './safetensors.js';
 import { storedNames } from './sources.js';
-import type { Model, WeightSource } from './weights.js';
+import type { WeightSource } from './weights.js';
+import type { Model } from './graph.js';
 
 /** Key of the graph in the `__metadata__` of a model file. */
 const graphKey = 'dgconv.graph';

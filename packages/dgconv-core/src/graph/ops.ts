@@ -1,8 +1,6 @@
 import type { Connectivity } from './connectivity.js';
+import type { Shape } from './shape.js';
 import type { Weight } from './weights.js';
-
-/** Dimensions of a value, batch first, channels last: `[N, H, W, C]`, `[N, C]`. */
-export type Shape = readonly number[];
 
 /** Zero padding in pixels. */
 export interface Padding {

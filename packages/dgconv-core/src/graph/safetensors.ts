@@ -2,8 +2,7 @@ import type { ByteSource } from '../bytes/byte-source.js';
 import { bytesPerValue, toFloat32, type ValueFormat } from '../bytes/tensor-values.js';
 import { InvalidInputError } from '../errors.js';
 import { array, decodeJson, integer, object, oneOf, pair, Place, record, string, type Decoder } from './decoder.js';
-import type { Shape } from './ops.js';
-import { checkShape, elementCount, formatShape } from './shape.js';
+import { checkShape, elementCount, formatShape, type Shape } from './shape.js';
 import type { WeightSource } from './weights.js';
 
 /** A `.safetensors` file: its tensors, read where they are needed, and its free-form metadata. */

@@ -1,5 +1,7 @@
 import { InvalidInputError } from '../errors.js';
-import type { Shape } from './ops.js';
+
+/** Dimensions of a value, batch first, channels last: `[N, H, W, C]`, `[N, C]`. */
+export type Shape = readonly number[];
 
 /** Number of values of a tensor; 1 for rank 0. */
 export function elementCount(shape: Shape): number {

@@ -2,7 +2,8 @@ import { gateCount } from '../grouping/gates.js';
 import type { Connectivity } from './connectivity.js';
 import { compactShape } from './compact.js';
 import type { Node, NodeOf } from './graph.js';
-import type { OpKind, Shape } from './ops.js';
+import type { OpKind } from './ops.js';
+import type { Shape } from './shape.js';
 import type { Weight } from './weights.js';
 
 /** A weight slot that a node may or must fill. */

@@ -1,7 +1,6 @@
 import { InvalidInputError } from '../errors.js';
 import type { Graph } from './graph.js';
-import type { Shape } from './ops.js';
-import { checkShape, elementCount, formatShape } from './shape.js';
+import { checkShape, elementCount, formatShape, type Shape } from './shape.js';
 import { operandsOf } from './weight-rules.js';
 import type { Weight, WeightSource } from './weights.js';
 

@@ -3,7 +3,7 @@ import { InvalidInputError } from '../errors.js';
 import { isBatchable } from './batchable.js';
 import { bind } from './bind.js';
 import type { Graph, Node } from './graph.js';
-import type { Shape } from './ops.js';
+import type { Shape } from './shape.js';
 import { slotShapes } from './slots.js';
 import { mapSource, storedNames } from './sources.js';
 import { inferShapes } from './types.js';

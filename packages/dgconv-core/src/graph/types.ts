@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../errors.js';
 import type { Graph, Node, NodeOf } from './graph.js';
-import type { OpKind, Shape, Window } from './ops.js';
-import { checkShape, elementCount, formatShape, sameShape } from './shape.js';
+import type { OpKind, Window } from './ops.js';
+import { checkShape, elementCount, formatShape, sameShape, type Shape } from './shape.js';
 import { windowExtent } from './window.js';
 
 /** What a rule knows about one node: shapes of its inputs, and what follows the batch. */

@@ -1,7 +1,6 @@
 import type { Grouping } from '../grouping/grouping.js';
 import { composePermutations, isIdentityPermutation, type Permutation } from '../grouping/permutation.js';
-import type { Shape } from './ops.js';
-import { sameShape } from './shape.js';
+import { sameShape, type Shape } from './shape.js';
 import type { Weight } from './weights.js';
 
 /** The tensor of this name in the source. */

@@ -1,8 +1,7 @@
 import { InvalidInputError } from '../errors.js';
 import { checkPermutation } from '../grouping/permutation.js';
 import { compactKernel, compactShape, expandKernel, type Floats, reorderKernel, scaleOutputs } from './compact.js';
-import type { Shape } from './ops.js';
-import { checkShape, elementCount, formatShape, sameShape, stridesOf } from './shape.js';
+import { checkShape, elementCount, formatShape, sameShape, type Shape, stridesOf } from './shape.js';
 import type { Weight, WeightSource } from './weights.js';
 
 type WeightKind = Weight['kind'];

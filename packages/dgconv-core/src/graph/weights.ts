@@ -1,7 +1,6 @@
 import type { Grouping } from '../grouping/grouping.js';
 import type { Permutation } from '../grouping/permutation.js';
-import type { Graph } from './graph.js';
-import type { Shape } from './ops.js';
+import type { Shape } from './shape.js';
 
 /**
  * A weight as an expression over stored tensors: passes compose it, the floats are read once, one layer at a time, at emission.
@@ -45,10 +44,4 @@ export interface WeightSource {
   /** @throws {InvalidInputError} if there is no tensor of that name. */
   shape(name: string): Shape;
   read(name: string): Float32Array;
-}
-
-/** A graph with its floats: what importers give and everything else takes. */
-export interface Model {
-  readonly graph: Graph;
-  readonly weights: WeightSource;
 }

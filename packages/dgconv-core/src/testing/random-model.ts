@@ -1,10 +1,9 @@
-import type { Graph } from '../graph/graph.js';
+import type { Graph, Model } from '../graph/graph.js';
 import type { OpKind, Padding, Window } from '../graph/ops.js';
 import { elementCount, sameShape } from '../graph/shape.js';
 import { mapSource } from '../graph/sources.js';
 import { nodeShape } from '../graph/types.js';
 import { storedWeight } from '../graph/weight-constructors.js';
-import type { Model } from '../graph/weights.js';
 import { squareWindow } from '../graph/window.js';
 import { randomConnectivity } from './random-connectivity.js';
 import { Random } from './random.js';

@@ -1,6 +1,6 @@
 import type { Node } from '../graph/graph.js';
-import type { Activation, Shape, Window } from '../graph/ops.js';
-import { elementCount } from '../graph/shape.js';
+import type { Activation, Window } from '../graph/ops.js';
+import { elementCount, type Shape } from '../graph/shape.js';
 import { slotsOf } from '../graph/slots.js';
 import type { StoredTensor } from '../graph/sources.js';
 import { nodeShape } from '../graph/types.js';

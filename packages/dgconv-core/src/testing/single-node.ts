@@ -1,7 +1,6 @@
-import type { Graph, Node } from '../graph/graph.js';
-import type { Shape } from '../graph/ops.js';
+import type { Graph, Model, Node } from '../graph/graph.js';
+import type { Shape } from '../graph/shape.js';
 import { mapSource } from '../graph/sources.js';
-import type { Model } from '../graph/weights.js';
 
 /** What a test says of a node; the rest has defaults. */
 export type NodeFields = Pick<Node, 'op' | 'attrs'> & Partial<Node>;

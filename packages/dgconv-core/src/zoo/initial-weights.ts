@@ -1,8 +1,7 @@
 import type { Graph, Node } from '../graph/graph.js';
-import { elementCount } from '../graph/shape.js';
+import { elementCount, type Shape } from '../graph/shape.js';
 import { filledSlots, slotShapes } from '../graph/slots.js';
 import type { StoredTensor } from '../graph/sources.js';
-import type { Shape } from '../graph/ops.js';
 import { RandomSource } from '../random.js';
 
 type Draw = (random: RandomSource) => number;

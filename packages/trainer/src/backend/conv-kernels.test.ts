@@ -6,8 +6,8 @@ import {
   groupedConv2d,
   groupedConv2dFilterGradients,
   groupedConv2dInputGradient,
-  type GroupedConv2DAttrs,
 } from '../ops/grouped-conv.js';
+import type { GroupedConv2DAttrs } from '../ops/grouped-conv-signatures.js';
 import { gateStructure } from '../ops/gate-structure.js';
 import { findVariants } from './test-variants.js';
 

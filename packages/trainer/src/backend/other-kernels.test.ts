@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import * as tf from '../tf.js';
 import type { DgconvBackend } from './backend.js';
-import { GroupedConv2DFilterGradients } from '../ops/grouped-conv.js';
+import { GroupedConv2DFilterGradients } from '../ops/grouped-conv-signatures.js';
 import { AddRelu, addRelu, ReluGradient } from '../ops/relu.js';
 import { nativeKernels } from './register.js';
 import { findVariants } from './test-variants.js';

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '@dgconv/core';
 import type * as tfc from '@tensorflow/tfjs-core';
-import type { GroupedConv2DAttrs } from './grouped-conv.js';
+import type { GroupedConv2DAttrs } from './grouped-conv-signatures.js';
 
 /** How a learned convolution moves over its input `[N, H, W, C_in]`. */
 export interface ConvOptions {

@@ -3,12 +3,8 @@ import * as tf from '../tf.js';
 import { compactKernel, expandKernel, gateSums, type CompactKernelAttrs } from './compact-kernel.js';
 import { convGeometry, type ConvOptions } from './conv-options.js';
 import { gateStructure, type GateTerm } from './gate-structure.js';
-import {
-  groupedConv2d,
-  groupedConv2dFilterGradients,
-  groupedConv2dInputGradient,
-  type GroupedConv2DAttrs,
-} from './grouped-conv.js';
+import { groupedConv2d, groupedConv2dFilterGradients, groupedConv2dInputGradient } from './grouped-conv.js';
+import type { GroupedConv2DAttrs } from './grouped-conv-signatures.js';
 
 /**
  * Dynamic grouping convolution: x `[N, H, W, C_in]` with the dense kernel `[kh, kw, C_in, C_out]` where the hard gates connect,

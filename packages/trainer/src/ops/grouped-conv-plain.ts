@@ -2,7 +2,7 @@ import type {
   GroupedConv2DAttrs,
   GroupedConv2DFilterGradientAttrs,
   GroupedConv2DInputGradientAttrs,
-} from './grouped-conv.js';
+} from './grouped-conv-signatures.js';
 
 /** Calls `visit` with the input pixel, output pixel and filter tap of every product that does not fall on padding. */
 function forEachTap(

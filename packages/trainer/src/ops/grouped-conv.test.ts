@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import type * as tfc from '@tensorflow/tfjs-core';
 import * as tf from '../tf.js';
 import { findBackends, useBackend } from '../backends.js';
-import { convOutputSize, groupedConv2d, groupedConv2dFilterGradient, type GroupedConv2DAttrs } from './grouped-conv.js';
+import { convOutputSize, groupedConv2d, groupedConv2dFilterGradient } from './grouped-conv.js';
+import type { GroupedConv2DAttrs } from './grouped-conv-signatures.js';
 
 const { available, missing } = await findBackends();
 for (const { name, reason } of missing) test.skip(`skipped: backend ${name}: ${reason}`, (t) => t.pass());

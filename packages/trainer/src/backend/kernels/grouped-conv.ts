@@ -1,6 +1,6 @@
 import type * as tfc from '@tensorflow/tfjs-core';
+import { convOutputSize } from '../../ops/grouped-conv.js';
 import {
-  convOutputSize,
   GroupedConv2D,
   GroupedConv2DFilterGradient,
   GroupedConv2DFilterGradients,
@@ -12,7 +12,7 @@ import {
   type GroupedConv2DInputGradientAttrs,
   type GroupedConv2DInputGradientInputs,
   type GroupedConv2DInputs,
-} from '../../ops/grouped-conv.js';
+} from '../../ops/grouped-conv-signatures.js';
 import { areFloats, kernel } from '../kernel.js';
 import type { ConvParams } from '../operations.js';
 import { orderOf, pairingOf } from './orders.js';
