@@ -1,8 +1,10 @@
 import { GraphBuilder, initialWeights, InvalidInputError, mapSource, type Model, UsageError } from '@dgconv/core';
 import test from 'ava';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { encodeEdge } from './edge-encode.js';
 import { EdgeSession } from './session.js';
 import { testEngines } from './testing/engines.js';
@@ -167,12 +169,69 @@ for (const engine of testEngines) {
     session.dispose();
   });
 
+  test(`URLs of files and any view of bytes are sources, everything else is refused on ${engine}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'edge-'));
+    const path = join(folder, 'a net.edge');
+    await writeFile(path, bytes);
+    const copy = Uint8Array.from(bytes);
+    const data = `data:application/octet-stream;base64,${Buffer.from(bytes).toString('base64')}`;
+    const views = [copy.buffer, new DataView(copy.buffer), Buffer.from(bytes)];
+    for (const source of [pathToFileURL(path), pathToFileURL(path).href, data, ...views]) {
+      const session = await EdgeSession.load(source, { engine });
+      t.deepEqual([...session.run({ x: feed(1) })['y']!], expected(1));
+      session.dispose();
+    }
+    await rm(folder, { recursive: true });
+    for (const source of [undefined, null, 5, {}, new Blob([copy])])
+      await t.throwsAsync(EdgeSession.load(source as unknown as string, { engine }), { instanceOf: UsageError });
+    for (const source of [
+      '',
+      'a\0b',
+      'file://host/net.edge',
+      'http://localhost:1/net.edge',
+      'data:,',
+      data.slice(0, 90),
+    ])
+      await t.throwsAsync(EdgeSession.load(source, { engine }), { instanceOf: InvalidInputError });
+  });
+
+  test(`arrays that overlap, and what is no set of arrays, are refused on ${engine}`, async (t) => {
+    const session = await EdgeSession.load(bytes, { engine });
+    const x = feed(1);
+    t.throws(() => session.run({ x }, { y: x }), { message: "the array for the output 'y' overlaps the input 'x'" });
+    const shared = new Float32Array(14);
+    const [y, mean] = [shared.subarray(0, 12), shared.subarray(11)];
+    t.throws(() => session.run({ x }, { y, mean }), { message: /output 'mean' overlaps that for 'y'/ });
+    t.deepEqual([...session.run({ x }, { y, mean: new Float32Array(3) })['y']!], expected(1));
+    for (const nothing of [undefined, null, 7] as unknown as Record<string, Float32Array>[]) {
+      t.throws(() => session.run(nothing), { instanceOf: InvalidInputError });
+      await t.throwsAsync(session.runAsync(nothing), { instanceOf: InvalidInputError });
+    }
+    session.dispose();
+  });
+
+  test(`names of inputs and outputs may be those of any object's properties on ${engine}`, async (t) => {
+    const odd = new GraphBuilder({ name: 'odd' });
+    const value = odd.relu('toString', odd.input('constructor', [1, 2]));
+    const graph = odd.build([{ name: '__proto__', value }]);
+    const session = await EdgeSession.load(encodeEdge({ graph, weights: mapSource(new Map()) }), { engine });
+    t.throws(() => session.run({}), { message: "the input 'constructor' is missing" });
+    const results = session.run({ constructor: Float32Array.of(-1, 2) } as unknown as Record<string, Float32Array>);
+    t.deepEqual(
+      Object.entries(results).map(([name, values]) => [name, [...values]]),
+      [['__proto__', [0, 2]]],
+    );
+    session.dispose();
+  });
+
   test(`options out of range and too little memory are refused on ${engine}`, async (t) => {
     await t.throwsAsync(EdgeSession.load(bytes, { engine, threads: 0 }), { instanceOf: UsageError });
     await t.throwsAsync(EdgeSession.load(bytes, { engine, maxBatch: 1.5 }), { instanceOf: UsageError });
     const large = encodeEdge(new RandomModel({ seed: 8, nodes: 9, exact: true }).model);
     await t.throwsAsync(EdgeSession.load(large, { engine, memoryLimit: 16 }), { message: /limit.* 16/ });
     await t.throwsAsync(EdgeSession.load(bytes, { engine, maxBatch: 1e6 }), { message: /maxBatch is 1000000/ });
+    for (const options of [{ threads: 1e9 }, { memoryLimit: NaN }, { memoryLimit: -1 }, { isa: 5 }, { wasm: 'mvp' }])
+      await t.throwsAsync(EdgeSession.load(bytes, { engine, ...(options as object) }), { instanceOf: UsageError });
   });
 
   test(`the plan names nodes and kernels, and a profiled run times each step on ${engine}`, async (t) => {
@@ -225,6 +284,22 @@ test('an unknown engine and an unknown instruction set are refused', async (t) =
     await t.throwsAsync(EdgeSession.load(bytes, { engine: 'native', isa: 'mmx' }), {
       message: /'mmx' is not available/,
     });
+});
+
+test('DGCONV_ISA forces an instruction set, and is named if there is no such', (t) => {
+  if (!testEngines.includes('native')) return t.pass('there is no native engine');
+  const code = `import { EdgeSession } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
+    const bytes = Buffer.from('${Buffer.from(bytes).toString('base64')}', 'base64');
+    const session = await EdgeSession.load(bytes, { engine: 'native' });
+    console.log(session.plan().isa);`;
+  const run = (isa: string) =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+      env: { ...process.env, DGCONV_ISA: isa },
+      encoding: 'utf8',
+    });
+  t.is(run('scalar').stdout, 'scalar\n');
+  t.regex(run('mmx').stderr, /the instruction set 'mmx' is not available here; there are: .*scalar/);
+  return undefined;
 });
 
 test('a network that cannot be batched says so when it is asked for', async (t) => {

@@ -1,4 +1,5 @@
 import { InvalidInputError, UsageError } from '@dgconv/core';
+import { describeValue, type EdgeSource, openEdgeSource } from './edge-source.js';
 import type { Engine, EngineOptions, EngineSession, EngineTensor } from './engine.js';
 import { nativeEngine } from './engine-native.js';
 import { wasmEngine, type WasmVariant } from './engine-wasm.js';
@@ -32,38 +33,29 @@ export interface SessionOptions {
 /** Values by the name of the input or output. */
 export type Tensors = Readonly<Record<string, Float32Array>>;
 
-function integerOption(name: string, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (!Number.isInteger(value) || value < 1)
-    throw new UsageError(`${name} is ${value}: it must be an integer from 1 on`);
-  return value;
+function engineOptionsOf({ threads = 1, maxBatch = 1, isa = '', memoryLimit = 0 }: SessionOptions): EngineOptions {
+  const integers: readonly (readonly [string, number, number, number])[] = [
+    ['threads', threads, 1, 256],
+    ['maxBatch', maxBatch, 1, 65_536],
+    ['memoryLimit', memoryLimit, 0, Number.MAX_SAFE_INTEGER],
+  ];
+  for (const [name, value, least, most] of integers)
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new UsageError(`${name} is ${String(value)}: it must be an integer from ${least} to ${most}`);
+  if (typeof isa !== 'string') throw new UsageError(`isa is ${String(isa)}: it must be a text, such as 'avx2'`);
+  return { threads, maxBatch, isa, memoryLimit };
 }
 
-const environmentIsa = (): string => (typeof process === 'undefined' ? '' : (process.env?.['DGCONV_ISA'] ?? ''));
-
-async function chooseEngine(options: SessionOptions): Promise<Engine> {
-  const { engine = 'auto', wasm = 'simd' } = options;
+async function chooseEngine({ engine = 'auto', wasm = 'simd' }: SessionOptions): Promise<Engine> {
   if (engine !== 'auto' && engine !== 'native' && engine !== 'wasm')
     throw new UsageError(`engine is '${String(engine)}': it must be 'auto', 'native' or 'wasm'`);
+  if (wasm !== 'simd' && wasm !== 'relaxed-simd')
+    throw new UsageError(`wasm is '${String(wasm)}': it must be 'simd' or 'relaxed-simd'`);
   const native = engine === 'wasm' ? null : nativeEngine();
   if (native !== null) return native;
   if (engine === 'native')
     throw new InvalidInputError('there is no native engine here: build it with a C++ compiler, or use WebAssembly');
   return wasmEngine(wasm);
-}
-
-async function readSource(source: string): Promise<Uint8Array> {
-  if (/^(https?|blob|data):/.test(source)) {
-    const response = await fetch(source);
-    if (!response.ok) throw new InvalidInputError(`${source}: ${response.status} ${response.statusText}`);
-    return new Uint8Array(await response.arrayBuffer());
-  }
-  const { readFile } = await import('node:fs/promises');
-  try {
-    return await readFile(source);
-  } catch (error) {
-    throw new InvalidInputError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
 }
 
 /**
@@ -92,39 +84,29 @@ export class EdgeSession {
   }
 
   /**
-   * Loads a file by its path (in a browser: URL) or from its bytes.
-   * @throws {UsageError} if an option is out of range.
+   * Loads a file by its path, by its URL (in a browser also a relative one) or from its bytes.
+   * @throws {UsageError} if an option is out of range, or the source is something else.
    * @throws {InvalidInputError} if the file cannot be read or is invalid, or the network cannot be run with `maxBatch`.
    * @throws {UnsupportedError} if the file needs a newer runtime.
    */
-  static async load(source: string | Uint8Array | ArrayBuffer, options: SessionOptions = {}): Promise<EdgeSession> {
-    const maxBatch = integerOption('maxBatch', options.maxBatch, 1);
-    const engineOptions: EngineOptions = {
-      threads: integerOption('threads', options.threads, 1),
-      maxBatch,
-      isa: options.isa ?? environmentIsa(),
-      memoryLimit: options.memoryLimit ?? 0,
-    };
+  static async load(source: EdgeSource, options: SessionOptions = {}): Promise<EdgeSession> {
+    const requested = engineOptionsOf(options);
     const engine = await chooseEngine(options);
-    if (typeof source === 'string') {
-      const direct = engine.kind === 'native' && !/^(https?|blob|data):/.test(source);
-      const session = engine.load(direct ? source : await readSource(source), wasmSafe(engine, engineOptions), source);
-      return new EdgeSession(session, engine.kind, maxBatch);
-    }
-    const bytes = source instanceof Uint8Array ? source : new Uint8Array(source);
-    return new EdgeSession(engine.load(bytes, wasmSafe(engine, engineOptions), 'the model'), engine.kind, maxBatch);
+    const engineOptions = engine.kind === 'wasm' ? { ...requested, threads: 1, isa: '' } : requested;
+    const { input, where } = await openEdgeSource(source, engine.kind === 'native');
+    return new EdgeSession(engine.load(input, engineOptions, where), engine.kind, requested.maxBatch);
   }
 
   /**
    * Runs the network on `feeds` (batch n: n inputs behind one another).
-   * @param outputs - arrays to write to and to give back; missing ones are made. They must not overlap the feeds.
-   * @throws {InvalidInputError} if a name or a length does not fit, or the session was disposed of.
+   * @param outputs - arrays to write to and to give back; missing ones are made. They overlap neither the feeds nor each other.
+   * @throws {InvalidInputError} if a name or a length does not fit, arrays overlap, or the session was disposed of.
    */
   run(feeds: Tensors, outputs: Tensors = {}): Record<string, Float32Array> {
     const session = this.#alive();
     const call = this.#bind(feeds, outputs);
     session.run(call.batch, call.inputs, call.outputs);
-    return call.results;
+    return call.results();
   }
 
   /**
@@ -135,7 +117,7 @@ export class EdgeSession {
     const session = this.#alive();
     const call = this.#bind(feeds, outputs);
     await session.runAsync(call.batch, call.inputs, call.outputs);
-    return call.results;
+    return call.results();
   }
 
   /** What the engine made of the network: its steps with the kernels that it chose, and its memory. */
@@ -181,7 +163,7 @@ export class EdgeSession {
     checkNames(given, this.outputs, 'output');
     let batch = 0;
     const inputs = this.inputs.map((info) => {
-      const values = feeds[info.name];
+      const values = own(feeds, info.name);
       if (values === undefined) throw new InvalidInputError(`the input '${info.name}' is missing`);
       const size = elements(info);
       checkArray(values, info.name);
@@ -198,28 +180,47 @@ export class EdgeSession {
       return values;
     });
     batch ||= 1;
-    const results: Record<string, Float32Array> = {};
     const outputs = this.outputs.map((info) => {
       const size = elements(info) * batch;
-      const values = given[info.name] ?? new Float32Array(size);
+      const values = own(given, info.name) ?? new Float32Array(size);
       checkArray(values, info.name);
       if (values.length !== size)
         throw new InvalidInputError(
           `the array for the output '${info.name}' has ${values.length} values, needed are ${size}`,
         );
-      results[info.name] = values;
       return values;
     });
+    outputs.forEach((values, index) => {
+      const name = this.outputs[index]!.name;
+      const input = inputs.findIndex((other) => overlap(values, other));
+      if (input >= 0)
+        throw new InvalidInputError(
+          `the array for the output '${name}' overlaps the input '${this.inputs[input]!.name}'`,
+        );
+      const output = outputs.findIndex((other, at) => at < index && overlap(values, other));
+      if (output >= 0)
+        throw new InvalidInputError(
+          `the array for the output '${name}' overlaps that for '${this.outputs[output]!.name}'`,
+        );
+    });
+    const results = (): Record<string, Float32Array> =>
+      Object.fromEntries(this.outputs.map(({ name }, index) => [name, outputs[index]!]));
     return { batch, inputs, outputs, results };
   }
 }
 
-const wasmSafe = (engine: Engine, options: EngineOptions): EngineOptions =>
-  engine.kind === 'wasm' ? { ...options, threads: 1, isa: '' } : options;
+/** A property that is the object's own: a network may call its input `constructor`. */
+const own = (tensors: Tensors, name: string): Float32Array | undefined =>
+  Object.hasOwn(tensors, name) ? tensors[name] : undefined;
+
+const overlap = (a: Float32Array, b: Float32Array): boolean =>
+  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
 
 const elements = ({ shape }: TensorInfo): number => shape.reduce((product, size) => product * size, 1);
 
 function checkNames(tensors: Tensors, infos: readonly TensorInfo[], what: string): void {
+  if (typeof tensors !== 'object' || tensors === null)
+    throw new InvalidInputError(`the ${what}s are ${describeValue(tensors)}: they must be Float32Arrays by name`);
   for (const name of Object.keys(tensors))
     if (!infos.some((info) => info.name === name))
       throw new InvalidInputError(
@@ -227,6 +228,7 @@ function checkNames(tensors: Tensors, infos: readonly TensorInfo[], what: string
       );
 }
 
-function checkArray(values: unknown, name: string): void {
-  if (!(values instanceof Float32Array)) throw new InvalidInputError(`the values of '${name}' are no Float32Array`);
+function checkArray(values: Float32Array, name: string): void {
+  if (Object.prototype.toString.call(values) !== '[object Float32Array]')
+    throw new InvalidInputError(`the values of '${name}' are no Float32Array`);
 }

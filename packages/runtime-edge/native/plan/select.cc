@@ -1,5 +1,6 @@
 #include "select.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 namespace dgc::edge {
@@ -67,12 +68,20 @@ const void* select_kernel(const KernelTable& table, Step& step) {
   return nullptr;
 }
 
+const char* requested_isa(const char* isa) {
+#ifndef __wasm__  // a module has one set, and no environment
+  if (isa == nullptr || *isa == 0) isa = getenv("DGCONV_ISA");
+#endif
+  return isa == nullptr || *isa == 0 ? nullptr : isa;
+}
+
 const KernelTable* find_kernels(const char* isa) {
+  isa = requested_isa(isa);
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #endif
   for (const Isa& entry : kIsas)
-    if ((isa == nullptr || *isa == 0 || strcmp(isa, entry.name) == 0) && entry.runs_here()) return entry.table();
+    if ((isa == nullptr || strcmp(isa, entry.name) == 0) && entry.runs_here()) return entry.table();
   return nullptr;
 }
 

@@ -32,7 +32,7 @@ bool Session::prepare(const void* bytes, size_t size, const SessionOptions& opti
   if (options.threads < 1 || options.threads > kMaxThreads) return status.fail(DGC_INVALID_ARGUMENT, "threads is %d, allowed are 1 to %d", options.threads, kMaxThreads);
   if (options.max_batch < 1 || options.max_batch > kMaxBatch) return status.fail(DGC_INVALID_ARGUMENT, "maxBatch is %d, allowed are 1 to %d", options.max_batch, kMaxBatch);
   plan.kernels = find_kernels(options.isa);
-  if (plan.kernels == nullptr) return status.fail(DGC_INVALID_ARGUMENT, "the instruction set '%s' is not available here; there are: %s", options.isa, available_isas());
+  if (plan.kernels == nullptr) return status.fail(DGC_INVALID_ARGUMENT, "the instruction set '%s' is not available here; there are: %s", requested_isa(options.isa), available_isas());
 
   AlignedBuffer aligned;
   if (reinterpret_cast<uintptr_t>(bytes) % 8 != 0) {
