@@ -9,7 +9,8 @@
  *   dgc_session_destroy(session);
  *
  * Tensors are float32 and dense, channels last. A session runs one call at a time (a second caller waits); different
- * sessions are independent. `message` may be NULL; else it receives one sentence, cut to `message_bytes`.
+ * sessions are independent. `message` may be NULL; else it receives one sentence, cut to `message_bytes`; an empty one after
+ * DGC_OK. A null pointer where none is allowed is DGC_INVALID_ARGUMENT; what gives no status gives 0 or an empty text then.
  */
 #ifndef DGCONV_EDGE_H
 #define DGCONV_EDGE_H
@@ -42,7 +43,8 @@ typedef struct dgc_session dgc_session;
 typedef struct dgc_options {
   int32_t threads;        /* 1 */
   int32_t max_batch;      /* 1 */
-  const char* isa;        /* the best one of this CPU; "scalar", "sse41", "avx2", "avx512f", "neon", … force one */
+  const char* isa;        /* that of the environment variable DGCONV_ISA, else the best one of this CPU; "scalar", "sse41",
+                             "avx2", "avx512f", "neon", … force one */
   uint64_t memory_limit;  /* bytes for weights and activations; none */
 } dgc_options;
 
@@ -53,10 +55,12 @@ typedef struct dgc_tensor_info {
   uint64_t elements;    /* for batch 1; batch n takes n times as many */
 } dgc_tensor_info;
 
+/* After a failure *session is NULL. The bytes are needed during the call only. */
 DGC_API dgc_status dgc_session_load(const void* bytes, size_t size, const dgc_options* options, dgc_session** session,
                                     char* message, size_t message_bytes);
 DGC_API dgc_status dgc_session_load_file(const char* path, const dgc_options* options, dgc_session** session,
                                          char* message, size_t message_bytes);
+/* NULL is fine; no other call with this session may be under way. */
 DGC_API void dgc_session_destroy(dgc_session* session);
 
 DGC_API int32_t dgc_session_input_count(const dgc_session* session);
@@ -76,7 +80,7 @@ DGC_API int32_t dgc_session_step_times(const dgc_session* session, uint64_t* nan
 DGC_API void dgc_session_profile(dgc_session* session, int32_t on);
 
 /* Runs the file's own test vectors; the largest |difference| (infinite beside a wrong NaN) and how many values
-   were compared, DGC_UNSUPPORTED without any. */
+   were compared (either may be NULL), DGC_UNSUPPORTED without any. */
 DGC_API dgc_status dgc_selftest_file(const char* path, const dgc_options* options, double* max_error,
                                      uint64_t* compared, char* message, size_t message_bytes);
 

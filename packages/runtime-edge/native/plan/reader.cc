@@ -41,18 +41,17 @@ class Reader {
  private:
   static constexpr uint32_t kSectionKinds = enum_count<SectionKind>();
 
-  template <typename... Values>
-  bool invalid(const char* format, Values... values) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-security"
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    return status_.fail(DGC_INVALID_FILE, format, values...);
-#pragma GCC diagnostic pop
+  __attribute__((format(printf, 2, 3))) bool invalid(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    status_.vfail(DGC_INVALID_FILE, format, arguments);
+    va_end(arguments);
+    return false;
   }
 
   bool header() {
     if (size_ < kHeaderBytes) return invalid("the file has %zu bytes, fewer than a .edge header's %u", size_, kHeaderBytes);
-    if (memcmp(bytes_, "DGCE", 4) != 0) return invalid("the file does not begin with DGCE: it is no .edge file");
+    if (memcmp(bytes_, "DGCE", 4) != 0) return invalid("the file does not begin with DGCE: it is no .edge file, such as dgconv compile makes of a model");
     const uint32_t version = u32_at(bytes_ + 4);
     if (version >> 16 != kVersionMajor)
       return status_.fail(DGC_UNSUPPORTED, "the file has version %u.%u, this runtime reads %u.x", version >> 16, version & 0xffff, kVersionMajor);
@@ -257,7 +256,7 @@ class Reader {
   const Section& of(SectionKind kind) const { return sections_[uint32_t(kind)]; }
 
   const uint8_t* bytes_;
-  uint64_t size_;
+  size_t size_;
   File& file_;
   Status& status_;
   Section sections_[kSectionKinds];

@@ -253,14 +253,12 @@ class ShapeChecker {
 
   const Shape& input(const OpRecord& op, uint32_t index) const { return file_.tensors[op.inputs[index]].shape; }
 
-  template <typename... Values>
-  bool fail(const OpRecord& op, const char* format, Values... values) {
+  __attribute__((format(printf, 3, 4))) bool fail(const OpRecord& op, const char* format, ...) {
     char reason[320];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-security"
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(reason, sizeof(reason), format, values...);
-#pragma GCC diagnostic pop
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
     return status_.fail(DGC_INVALID_FILE, "op %u (%s): %s", op.index, op_name(op.code), reason);
   }
 

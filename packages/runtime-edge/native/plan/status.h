@@ -16,13 +16,16 @@ struct Status {
 
   // Always returns false, so that a check reads `return status.fail(...)`. The first failure is the one that is told.
   __attribute__((format(printf, 3, 4))) bool fail(dgc_status failure, const char* format, ...) {
-    if (!ok()) return false;
-    code = failure;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    vfail(failure, format, arguments);
     va_end(arguments);
     return false;
+  }
+  __attribute__((format(printf, 3, 0))) void vfail(dgc_status failure, const char* format, va_list arguments) {
+    if (!ok()) return;
+    code = failure;
+    vsnprintf(message, sizeof(message), format, arguments);
   }
 };
 
