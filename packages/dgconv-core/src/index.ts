@@ -68,6 +68,16 @@ export type {
   Preprocessing,
 } from './graph/graph.js';
 export { type ResizeTap, resizeTaps } from './graph/interpret-resize.js';
+export {
+  type ConvolutionShape,
+  convolutionKey,
+  convolutionShapes,
+  describeConvolution,
+  type LatencyEntry,
+  type LatencyTable,
+  type NetworkLatency,
+  readLatencyTable,
+} from './graph/latency-table.js';
 export { learnGroups, type LearnGroupsOptions } from './graph/learn-groups.js';
 export type {
   Activation,

@@ -1,5 +1,13 @@
 import { compile, emitters } from '@dgconv/compiler';
-import { costOf, type Graph, inferShapes, initialWeights, InvalidInputError, mapSource } from '@dgconv/core';
+import {
+  costOf,
+  type Graph,
+  inferShapes,
+  initialWeights,
+  InvalidInputError,
+  mapSource,
+  type Model,
+} from '@dgconv/core';
 import { decodeEdge } from '@dgconv/runtime-edge';
 import type { Runtime, RuntimeSession } from '@dgconv/runtimes';
 import { performance } from 'node:perf_hooks';
@@ -46,19 +54,22 @@ export function executedMacsOf(graph: Graph): number {
 /** A case of a suite, written for every runtime from the same random weights, its groups as they are unless the case says otherwise. */
 export function modelOfCase({ name, graph, isMergedForPeers = false }: BenchCase): BenchModel {
   const network = graph();
-  const source = { graph: network, weights: mapSource(initialWeights(network, 1)) };
+  const weights = mapSource(initialWeights(network, 1));
+  return modelOfNetwork(name, { graph: network, weights }, { keepGroups: !isMergedForPeers });
+}
+
+/** A network, compiled for every runtime. */
+export function modelOfNetwork(name: string, model: Model, { keepGroups = true } = {}): BenchModel {
   const files = new Map<string, Uint8Array>();
   return {
     name,
-    macs: costOf(network).macs,
-    executedMacs: executedMacsOf(network),
+    macs: costOf(model.graph).macs,
+    executedMacs: executedMacsOf(model.graph),
     bytesFor(runtime) {
       const format = runtime.formats[0]!;
       let bytes = files.get(format);
       if (bytes === undefined) {
-        bytes = emitters[format](
-          compile(source, { formats: [format], keepGroups: !isMergedForPeers }).targets[format]!,
-        );
+        bytes = emitters[format](compile(model, { formats: [format], keepGroups }).targets[format]!);
         files.set(format, bytes);
       }
       return bytes;

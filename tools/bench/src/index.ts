@@ -1,7 +1,16 @@
-export { bench, type BenchModel, type BenchOptions, executedMacsOf, modelOfCase, modelOfFiles } from './bench.js';
+export {
+  bench,
+  type BenchModel,
+  type BenchOptions,
+  executedMacsOf,
+  modelOfCase,
+  modelOfFiles,
+  modelOfNetwork,
+} from './bench.js';
 export { type BenchCase, suiteNamed, suites } from './cases.js';
 export type { BenchResult, BenchRow } from './rows.js';
 export { tableOf } from './table.js';
-export { type LatencyEntry, type LatencyTable, measureLatencies } from './latency-table.js';
+export { measureLatencies, type MeasuredNetwork } from './latency-table.js';
+export { withoutLearning } from './without-learning.js';
 export { chromeTrace, profileModel } from './profile.js';
 export { measureWasmPeakGflops } from './wasm-peak.js';

@@ -1,5 +1,5 @@
-import { elementCount, RandomSource } from '@dgconv/core';
 import { EdgeSession, type StepTime } from '@dgconv/runtime-edge';
+import { inputsOf } from './inputs.js';
 import { median } from './interleave.js';
 
 /** Median time of every step of a `.edge` model over several runs, in the order of execution. */
@@ -9,13 +9,7 @@ export async function profileModel(
 ): Promise<StepTime[]> {
   const session = await EdgeSession.load(bytes, { threads });
   try {
-    const random = new RandomSource(7);
-    const feeds = Object.fromEntries(
-      session.inputs.map(({ name, shape }): [string, Float32Array] => [
-        name,
-        Float32Array.from({ length: elementCount(shape) }, () => 2 * random.uniform() - 1),
-      ]),
-    );
+    const feeds = inputsOf(session);
     session.run(feeds);
     const runs = Array.from({ length: rounds }, () => session.profile(feeds));
     return runs[0]!.map((step, index) => ({

@@ -1,4 +1,4 @@
-import { zooNames } from '@dgconv/core';
+import { UsageError, zooNames } from '@dgconv/core';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
 /** Options that every command has. */
@@ -70,6 +70,12 @@ export const zooName = (text: string): string => {
   if (!zooNames.includes(text))
     throw new InvalidArgumentError(`There is no such model; the zoo has ${zooNames.join(', ')}.`);
   return text;
+};
+
+/** A name of the zoo, or a path to an ONNX file. @throws {UsageError} if it is neither. */
+export const checkModel = (model: string): void => {
+  if (!model.endsWith('.onnx') && !zooNames.includes(model))
+    throw new UsageError(`there is no model '${model}': give an .onnx file or one of ${zooNames.join(', ')}`);
 };
 
 /** Adds `--json` and `--quiet`. */

@@ -1,5 +1,5 @@
 import { importModel, type ImportedModel } from '@dgconv/compiler';
-import { InvalidInputError, type Model } from '@dgconv/core';
+import { initialWeights, InvalidInputError, mapSource, zooGraph, type Model } from '@dgconv/core';
 import { readTextFile } from '@dgconv/core/node';
 import { decodeEdge } from '@dgconv/runtime-edge';
 import { failNaming, readBytes } from './files/read.js';
@@ -41,3 +41,10 @@ export const importSource = (
 
 /** The model of {@link importSource}. */
 export const openSource = (input: string, options: SourceOptions): Model => importSource(input, options).model;
+
+/** A network of the zoo with new weights, or an `.onnx` file. */
+export const openNetwork = (model: string): Model => {
+  if (model.endsWith('.onnx')) return openSource(model, {});
+  const graph = zooGraph(model);
+  return { graph, weights: mapSource(initialWeights(graph, 1)) };
+};

@@ -165,7 +165,7 @@ test('projection switches off the gate that costs the least loss for what it sav
 test('budgets that cannot be are refused', (t) => {
   const graph = twoLayers();
   t.throws(() => budgetOf(graph, { kind: 'zeta', value: 10 }), { message: /even with all gates off two has 54/ });
-  t.throws(() => budgetOf(graph, { kind: 'ms', value: 10 }), { name: 'UnsupportedError' });
+  t.throws(() => budgetOf(graph, { kind: 'ms', value: 10 }), { name: 'UsageError', message: /needs a table/ });
   t.throws(() => budgetOf(graph, { kind: 'b', value: 0 }), { name: 'InvalidInputError' });
   t.throws(() => budgetOf(zooGraph('resnet50'), { kind: 'b', value: 8 }), {
     message: /needs convolutions that learn gates/,

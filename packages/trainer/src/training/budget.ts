@@ -7,10 +7,11 @@ import {
   inferShapes,
   InvalidInputError,
   type NodeOf,
-  UnsupportedError,
+  UsageError,
 } from '@dgconv/core';
+import { type Latencies, latencyCosts } from './latency-costs.js';
 
-/** What a budget limits: `b`: the paper's Σ C²/b connections; `zeta`: connections; the others count the whole network. */
+/** What a budget limits: `b`: the paper's Σ C²/b connections; `zeta`: connections; the others are of the whole network, `ms` by a table of measured times. */
 export type BudgetKind = 'b' | 'zeta' | 'macs' | 'params' | 'ms';
 
 export interface BudgetOption {
@@ -26,11 +27,11 @@ export interface GatedLayer {
   readonly channelsOut: number;
   /** Sizes of the Kronecker factors, one a gate. */
   readonly factors: readonly number[];
-  /** What one connection costs in the budget's unit. */
-  readonly costPerConnection: number;
+  /** What the layer costs in the budget's unit, by the number of groups that its gates can make. */
+  readonly costs: ReadonlyMap<number, number>;
 }
 
-/** A limit on `fixedCost + Σ costPerConnection · connections`, in the unit of its kind. */
+/** A limit on `fixedCost + Σ costs(groups)`, in the unit of its kind. */
 export interface Budget {
   readonly option: BudgetOption;
   readonly limit: number;
@@ -41,35 +42,54 @@ export interface Budget {
 /** Raw gates of each gated layer, by node id. */
 export type GateValues = ReadonlyMap<string, ArrayLike<number>>;
 
-/** The convolutions of a graph that learn gates; `costPerConnection` is 1. */
+/** The convolutions of a graph that learn gates; each costs its connections. */
 export function gatedLayers(graph: Graph): GatedLayer[] {
   return gatedConvolutions(graph).map(({ id, attrs: { connectivity } }) => {
     const { channelsIn, channelsOut } = connectivity;
-    return { id, channelsIn, channelsOut, factors: gateFactors(channelsOut, channelsIn), costPerConnection: 1 };
+    const factors = gateFactors(channelsOut, channelsIn);
+    const costs = new Map(reachableGroups(factors).map((groups) => [groups, (channelsIn * channelsOut) / groups]));
+    return { id, channelsIn, channelsOut, factors, costs };
   });
+}
+
+/** The numbers of groups that gates of these factors can make, ascending. */
+function reachableGroups(factors: readonly number[]): number[] {
+  const products = factors.reduce(
+    (reached, size) => new Set([...reached, ...[...reached].map((groups) => groups * size)]),
+    new Set([1]),
+  );
+  return [...products].sort((a, b) => a - b);
 }
 
 /**
  * The budget of a graph with learned gates.
- * @throws {InvalidInputError} if no convolution learns gates, or no gates whatever stay within the limit.
- * @throws {UnsupportedError} for `ms`, which needs a table of measured latencies.
+ * @param latencies - for a budget in `ms`: the table, and how messages call it.
+ * @throws {InvalidInputError} if no convolution learns gates, no gates whatever stay within the limit, or the table is of
+ * another network.
+ * @throws {UsageError} for `ms` without a table.
  */
-export function budgetOf(graph: Graph, option: BudgetOption): Budget {
+export function budgetOf(graph: Graph, option: BudgetOption, latencies: Latencies | null = null): Budget {
   const convolutions = gatedConvolutions(graph);
   if (convolutions.length === 0) {
     throw new InvalidInputError(`A budget needs convolutions that learn gates, and ${graph.metadata.name} has none.`);
   }
-  const budget = unchecked(graph, convolutions, option);
-  const least = costOfGates(budget, new Map(budget.layers.map(({ id, factors }) => [id, factors.map(() => -1)])));
+  const budget = unchecked(graph, convolutions, option, latencies);
+  const least = budget.layers.reduce((sum, { costs }) => sum + Math.min(...costs.values()), budget.fixedCost);
   if (!(budget.limit >= least)) {
-    throw new InvalidInputError(
-      `The budget ${option.kind}=${option.value} allows ${budget.limit}, and even with all gates off ${graph.metadata.name} has ${least}.`,
-    );
+    const { name } = graph.metadata;
+    const reach =
+      option.kind === 'ms' ? `${name} takes ${least} at its fastest` : `even with all gates off ${name} has ${least}`;
+    throw new InvalidInputError(`The budget ${option.kind}=${option.value} allows ${budget.limit}, and ${reach}.`);
   }
   return budget;
 }
 
-function unchecked(graph: Graph, convolutions: readonly NodeOf<'conv2d'>[], option: BudgetOption): Budget {
+function unchecked(
+  graph: Graph,
+  convolutions: readonly NodeOf<'conv2d'>[],
+  option: BudgetOption,
+  latencies: Latencies | null,
+): Budget {
   const { kind, value } = option;
   const layers = gatedLayers(graph);
   switch (kind) {
@@ -95,21 +115,21 @@ function unchecked(graph: Graph, convolutions: readonly NodeOf<'conv2d'>[], opti
           return [id, kernelSize[0] * kernelSize[1] * pixels];
         }),
       );
-      const dense = layers.reduce(
-        (sum, { id, channelsIn, channelsOut }) => sum + channelsIn * channelsOut * perConnection.get(id)!,
-        0,
-      );
-      return {
-        option,
-        limit: value,
-        fixedCost: costOf(graph)[kind] - dense,
-        layers: layers.map((layer) => ({ ...layer, costPerConnection: perConnection.get(layer.id)! })),
-      };
+      const priced = layers.map((layer) => {
+        const costs = new Map(
+          [...layer.costs].map(([groups, connections]) => [groups, connections * perConnection.get(layer.id)!]),
+        );
+        return { ...layer, costs };
+      });
+      const dense = priced.reduce((sum, { costs }) => sum + costs.get(1)!, 0);
+      return { option, limit: value, fixedCost: costOf(graph)[kind] - dense, layers: priced };
     }
-    case 'ms':
-      throw new UnsupportedError(
-        'A budget in ms needs a table of latencies measured on the target, which training does not read yet.',
-      );
+    case 'ms': {
+      if (latencies === null) {
+        throw new UsageError('a budget in ms needs a table of latencies that were measured on the target');
+      }
+      return { option, limit: value, ...latencyCosts(graph, layers, latencies) };
+    }
   }
 }
 
@@ -124,24 +144,22 @@ function gatedConvolutions(graph: Graph): NodeOf<'conv2d'>[] {
   );
 }
 
-/** Connections of one layer: `C_out·C_in / Π split factors`. */
-export function layerConnections({ channelsIn, channelsOut, factors }: GatedLayer, gates: ArrayLike<number>): number {
-  return (
-    (channelsIn * channelsOut) / factors.reduce((product, size, k) => (gates[k]! > 0 ? product : product * size), 1)
-  );
+/** Groups that these gates make of a layer: the product of the split factors. */
+export function layerGroups({ factors }: GatedLayer, gates: ArrayLike<number>): number {
+  return factors.reduce((product, size, k) => (gates[k]! > 0 ? product : product * size), 1);
 }
 
 /** ζ: connections of all gated layers. */
 export function zetaOf(layers: readonly GatedLayer[], gates: GateValues): number {
-  return layers.reduce((sum, layer) => sum + layerConnections(layer, gates.get(layer.id)!), 0);
+  return layers.reduce(
+    (sum, layer) => sum + (layer.channelsIn * layer.channelsOut) / layerGroups(layer, gates.get(layer.id)!),
+    0,
+  );
 }
 
 /** What these gates cost, in the unit of the budget. */
 export function costOfGates({ fixedCost, layers }: Budget, gates: GateValues): number {
-  return layers.reduce(
-    (sum, layer) => sum + layer.costPerConnection * layerConnections(layer, gates.get(layer.id)!),
-    fixedCost,
-  );
+  return layers.reduce((sum, layer) => sum + layer.costs.get(layerGroups(layer, gates.get(layer.id)!))!, fixedCost);
 }
 
 /** The exponent of the paper's objective while the cost is above the limit; 0 below. */
@@ -156,7 +174,8 @@ export interface BudgetPressure {
 }
 
 /**
- * The paper's objective `L · (o/ζ)^a`, a = -0.02 while ζ > o, else 0, with `∂ζ/∂g_k = ζ_l·(p - 1)/(1 + g_k·(p - 1))` at hard gates.
+ * The paper's objective `L · (o/ζ)^a`, a = -0.02 while ζ > o, else 0. Between 0 and 1 the cost of a layer is taken as linear in
+ * each gate, so that `∂cost/∂g_k` is what merging its factor adds; for connections that is Eq. 9's `ζ_l·(p - 1)/(1 + g_k·(p - 1))`.
  * @returns null within the budget.
  * @see Zhang et al. 2019, arXiv:1908.05867, Eq. 9-11
  */
@@ -167,10 +186,10 @@ export function budgetPressure(budget: Budget, gates: GateValues): BudgetPressur
   const gradients = new Map(
     budget.layers.map((layer) => {
       const values = gates.get(layer.id)!;
-      const layerCost = layer.costPerConnection * layerConnections(layer, values);
+      const groups = layerGroups(layer, values);
       const slopes = Float64Array.from(layer.factors, (size, k) => {
-        const slope = (layerCost * (size - 1)) / (values[k]! > 0 ? size : 1);
-        return ((-exponent * factor) / cost) * slope;
+        const merged = values[k]! > 0 ? groups : groups / size;
+        return ((-exponent * factor) / cost) * (layer.costs.get(merged)! - layer.costs.get(merged * size)!);
       });
       return [layer.id, slopes];
     }),

@@ -10,7 +10,7 @@ import {
 import { openByteSource } from '@dgconv/core/node';
 import { type Batch, Batches, splitForValidation, type ValidationSplit } from '../data/batches.js';
 import { type DataSet, firstImages, type LabelledImages } from '../data/data-set.js';
-import type { Budget } from './budget.js';
+import type { Budget, BudgetKind } from './budget.js';
 import { loadWeights, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { EventLog } from './event-log.js';
 import { Learner } from './learner.js';
@@ -52,7 +52,8 @@ export interface Progress {
   /** Of the last epoch that ended, if any. */
   readonly validationAccuracy: number | null;
   readonly zeta: number;
-  readonly budget: number | null;
+  /** What the gates cost, and may cost, in the unit of the budget; null without one. */
+  readonly budget: { readonly kind: BudgetKind; readonly cost: number; readonly limit: number } | null;
 }
 
 /** What a training came to; all but `secondsPerStep` is of the saved model. */
@@ -295,6 +296,8 @@ class Run {
   }
 
   #progress(phase: Progress['phase'], epoch: number, loss: number, accuracy: number): Progress {
+    const { budget } = this.#options;
+    const { gates } = this.#learner;
     return {
       phase,
       step: this.#step,
@@ -304,8 +307,8 @@ class Run {
       loss,
       accuracy,
       validationAccuracy: this.#lastValidation,
-      zeta: this.#learner.gates.zeta,
-      budget: this.#options.budget?.limit ?? null,
+      zeta: gates.zeta,
+      budget: budget && { kind: budget.option.kind, cost: gates.cost, limit: budget.limit },
     };
   }
 

@@ -82,7 +82,7 @@ export class GateTrainer {
   }
 
   /**
-   * Switches gates off, for good, until the cost is the limit, or part of the way there.
+   * Switches gates, for good, until the cost is the limit, or part of the way there.
    * @param share - of the way from the cost to the limit, in factors; 1 is all of it.
    * @param lossOf - the loss with the gates of the network as they are.
    */

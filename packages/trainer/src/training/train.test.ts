@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  convolutionShapes,
   type Graph,
   GraphBuilder,
   hardGrouping,
@@ -243,6 +244,46 @@ test.serial('a damaged checkpoint is refused in one sentence, whatever is damage
     ),
     { numRuns: 60 },
   );
+});
+
+/** A table for {@link network} in which more groups are faster up to 4, and 8 are slower than 2; with 1 ms for the rest. */
+function latencyFile(ms: Readonly<Record<number, number>>): string {
+  const entries = convolutionShapes(network()).flatMap(({ shape }) => {
+    const groups = shape.channelsIn === 8 ? Object.entries(ms) : [[1, 0.5] as const];
+    return groups.map(([count, time]) => ({ ...shape, groups: Number(count), ms: time }));
+  });
+  // Three projections of 1×1 and three convolutions of 3×3, of the same channels and pixels.
+  const unique = new Map(entries.map((entry) => [JSON.stringify(entry), entry]));
+  const file = join(folder(), 'latency.json');
+  const networks = [{ name: 'spotter', ms: 30, restMs: 1 }];
+  writeFileSync(file, JSON.stringify({ cpu: 'a CPU', threads: 1, networks, entries: [...unique.values()] }));
+  return file;
+}
+
+test.serial('a budget of measured milliseconds is met, whatever shape the times have', async (t) => {
+  // Fixed: the rest 1, the stem 0.5, three projections of 4; the three learned layers at most 4 in sum.
+  const times = { 1: 4, 2: 2.5, 4: 1, 8: 3 };
+  const latencyTable = latencyFile(times);
+  const out = folder();
+  const result = await train(options(out, { budget: { kind: 'ms', value: 17.5 }, latencyTable }));
+  t.like(result, { budget: 17.5, budgetMet: true });
+  const model = readModel(openByteSource(join(out, 'model.safetensors')));
+  const learned = model.graph.nodes.flatMap((node) =>
+    node.op === 'conv2d' && node.attrs.connectivity.kind === 'learned' ? hardGrouping(node, model.weights).groups : [],
+  );
+  const cost = learned.reduce((sum, groups) => sum + times[groups as keyof typeof times], 13.5);
+  t.is(result.cost, cost);
+  t.true(cost <= 17.5);
+  const record = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')) as { latencies: object };
+  t.deepEqual(record.latencies, { fixed: 13.5, layers: { 'a.conv': times, 'b.conv': times, 'c.conv': times } });
+  const again = { budget: { kind: 'ms' as const, value: 17.5 }, resume: true };
+  await t.throwsAsync(() => train(options(out, { ...again, latencyTable: latencyFile({ ...times, 8: 2 }) })), {
+    message: /cannot be resumed: 'latencies' was/,
+  });
+  await t.throwsAsync(() => train(options(folder(), { budget: { kind: 'ms', value: 16 }, latencyTable })), {
+    name: 'InvalidInputError',
+    message: /spotter takes 16\.5 at its fastest/,
+  });
 });
 
 test.serial('FLGC and CondenseNet train to their own structures', async (t) => {

@@ -11,13 +11,15 @@ import {
   mapSource,
   type Model,
   type Preprocessing,
+  readLatencyTable,
   UsageError,
   type WeightSource,
 } from '@dgconv/core';
+import { readTextFile } from '@dgconv/core/node';
 import { type BackendName, useBackend } from '../backends.js';
 import { type DataSet, preprocessingOf } from '../data/data-set.js';
 import { openDataSet } from '../data/open-data-set.js';
-import { type BudgetOption, budgetOf } from './budget.js';
+import { type Budget, type BudgetOption, budgetOf } from './budget.js';
 import { chooseBackend } from './choose-backend.js';
 import { fit, type FitResult, type Progress } from './fit.js';
 import { defaultRecipe, type Recipe } from './recipe.js';
@@ -34,6 +36,8 @@ export interface TrainOptions {
   /** `mnist`, `fashion-mnist`, `idx:FOLDER` or a folder of images by class. */
   readonly data: string;
   readonly budget?: BudgetOption | null;
+  /** For a budget in `ms`: the file of times that `dgconv bench --latency-table` wrote for the network. */
+  readonly latencyTable?: string | null;
   readonly epochs: number;
   readonly batchSize: number;
   /** Only the first so many training images, and test images. */
@@ -65,6 +69,8 @@ interface RunRequest {
   readonly learn: TrainOptions['learn'] | null;
   readonly data: string;
   readonly budget: BudgetOption | null;
+  /** Of a budget in `ms`: what it took from the table, in milliseconds. */
+  readonly latencies?: ReturnType<typeof latenciesOf>;
   readonly epochs: number;
   readonly batchSize: number;
   readonly limit: number | null;
@@ -93,7 +99,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   checkClasses(model.graph, data);
   // A broken gate is found before anything is written.
   for (const node of model.graph.nodes) if (node.op === 'conv2d') hardGrouping(node, model.weights);
-  const budget = options.budget ? budgetOf(model.graph, options.budget) : null;
+  const { latencyTable: file = null } = options;
+  const latencies = file === null ? null : { table: readLatencyTable(readTextFile(file), file), name: file };
+  const budget = options.budget ? budgetOf(model.graph, options.budget, latencies) : null;
   const recipe = { ...defaultRecipe(options.batchSize), ...options.recipe };
   const backend = options.backend === 'auto' ? await chooseBackend(model, options.batchSize) : options.backend;
   await useBackend(backend);
@@ -104,6 +112,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     learn: options.learn ?? null,
     data: options.data,
     budget: options.budget ?? null,
+    ...(budget?.option.kind === 'ms' && { latencies: latenciesOf(budget) }),
     epochs: options.epochs,
     batchSize: options.batchSize,
     limit: options.limit ?? null,
@@ -125,6 +134,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal: options.signal ?? null,
   });
   return { out: options.out, epochs: options.epochs, backend, ...result };
+}
+
+/** The time of what training does not change, and of each layer by its number of groups. */
+function latenciesOf({ fixedCost, layers }: Budget) {
+  return {
+    fixed: fixedCost,
+    layers: Object.fromEntries(layers.map(({ id, costs }) => [id, Object.fromEntries(costs)])),
+  };
 }
 
 /** The graph with its learned convolutions, and weights for it. */

@@ -5,13 +5,15 @@ import {
   measureWasmPeakGflops,
   modelOfCase,
   modelOfFiles,
+  modelOfNetwork,
   profileModel,
   suiteNamed,
   suites,
   tableOf,
+  withoutLearning,
   type BenchModel,
 } from '@dgconv/bench';
-import { UsageError } from '@dgconv/core';
+import { UsageError, type Graph } from '@dgconv/core';
 import { decodeEdge, measurePeakGflops } from '@dgconv/runtime-edge';
 import {
   edgeNativeRuntime,
@@ -27,10 +29,12 @@ import { basename, extname } from 'node:path';
 import { formatOf } from '../artifacts.js';
 import { readBytes } from '../files/read.js';
 import { refuseOverwrite, writeFiles } from '../files/write.js';
-import { integer, listOf, withCommonOptions, withExamples, type CommonOptions } from '../options.js';
+import { checkModel, integer, listOf, withCommonOptions, withExamples, type CommonOptions } from '../options.js';
+import { openNetwork } from '../sources.js';
 import { createConsole } from '../terminal/console.js';
 
 interface BenchOptions extends CommonOptions {
+  readonly model?: string;
   readonly suite?: string;
   readonly runtimes: readonly RuntimeName[];
   readonly threads: number;
@@ -67,15 +71,31 @@ const modelsOf = (files: readonly string[]): BenchModel[] => {
   return [...byName].map(([name, formats]) => modelOfFiles(name, formats));
 };
 
+/** What is timed: a model, and the graph whose convolutions go into a latency table if that is not the one in its `.edge` file. */
+interface Subject {
+  readonly model: BenchModel;
+  readonly graph?: Graph;
+}
+
+const subjectsOf = (files: readonly string[], { model, suite }: BenchOptions): Subject[] => {
+  if (suite !== undefined) return suiteNamed(suite).map((benchCase) => ({ model: modelOfCase(benchCase) }));
+  if (model === undefined) return modelsOf(files).map((found) => ({ model: found }));
+  const network = openNetwork(model);
+  const graph = withoutLearning(network.graph);
+  return [{ model: modelOfNetwork(graph.metadata.name, { ...network, graph }), graph }];
+};
+
 const benchCommand = async (files: readonly string[], options: BenchOptions): Promise<void> => {
   const console = createConsole(options);
-  if (files.length > 0 === (options.suite !== undefined))
-    throw new UsageError('bench takes either files or --suite NAME');
+  if ([files.length > 0, options.suite !== undefined, options.model !== undefined].filter(Boolean).length !== 1)
+    throw new UsageError('bench takes either files, --suite NAME or --model NAME');
   files.forEach(formatOf);
+  if (options.model !== undefined) checkModel(options.model);
   const outputs = [options.profile, options.latencyTable].filter((file) => file !== undefined);
   refuseOverwrite(outputs, options.force === true);
   if (restartWithThresholds()) return;
-  const models = options.suite === undefined ? modelsOf(files) : suiteNamed(options.suite).map(modelOfCase);
+  const subjects = subjectsOf(files, options);
+  const models = subjects.map(({ model }) => model);
   const runtimes: Runtime[] = [];
   for (const name of options.runtimes) {
     const runtime = runtimeOf(name);
@@ -98,9 +118,9 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
   });
   progress?.stop();
   console.say(tableOf(result, options.executed));
-  const edgeFiles = models.flatMap((model) => {
+  const edgeFiles = subjects.flatMap(({ model, graph }) => {
     const bytes = model.bytesFor(edgeNativeRuntime);
-    return bytes === null ? [] : [{ name: model.name, bytes }];
+    return bytes === null ? [] : [{ name: model.name, bytes, graph }];
   });
   if (options.profile !== undefined) {
     const profiles = [];
@@ -110,9 +130,18 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
     console.say(`trace: ${options.profile}`);
   }
   if (options.latencyTable !== undefined) {
-    const graphs = edgeFiles.map(({ bytes }) => decodeEdge(bytes).graph);
-    const table = await measureLatencies(graphs, { threads: options.threads, rounds: options.repeats });
-    writeFiles({ [options.latencyTable]: JSON.stringify(table, null, 2) });
+    const networks = edgeFiles.map(({ bytes, graph }) => ({ graph: graph ?? decodeEdge(bytes).graph, bytes }));
+    let measured: ReturnType<typeof console.progress> | undefined;
+    const table = await measureLatencies(networks, {
+      threads: options.threads,
+      rounds: options.repeats,
+      onProgress: (done, total) => {
+        measured ??= console.progress('latency table', total);
+        measured.update(done);
+      },
+    });
+    measured?.stop();
+    writeFiles({ [options.latencyTable]: `${JSON.stringify(table, null, 2)}\n` });
     console.say(`latency table: ${options.latencyTable}`);
   }
   console.result(result);
@@ -122,8 +151,9 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
 export const addBenchCommand = (program: Command): void => {
   const command = program
     .command('bench [files...]')
-    .description('time files or a suite in several runtimes, in turn')
+    .description('time files, a suite or a network in several runtimes, in turn')
     .addOption(new Option('--suite <name>', 'layers and networks of our own').choices(Object.keys(suites)))
+    .option('--model <name>', 'network of the zoo, or an .onnx file, before it is trained')
     .addOption(
       new Option('--runtimes <names>', 'which runtimes, after commas')
         .argParser(listOf(runtimeNames))
@@ -134,12 +164,16 @@ export const addBenchCommand = (program: Command): void => {
     .option('--repeats <n>', 'counted rounds', integer(1, 1_000_000), 30)
     .option('--executed', 'shares of the peak without multiply-adds that fall on zero padding')
     .option('--profile <trace.json>', 'write the time of each step as a Chrome trace')
-    .option('--latency-table <out.json>', 'write what each convolution takes with each number of groups')
+    .option(
+      '--latency-table <out.json>',
+      'write what each convolution takes with each number of groups, for budgets in ms',
+    )
     .option('--force', 'overwrite files');
   withCommonOptions(command).action(benchCommand);
   withExamples(command, [
     'dgconv bench build/demo/demo.edge build/demo/demo.onnx build/demo/demo.tflite',
     'dgconv bench --suite smoke --runtimes edge,ort --json',
     'DGCONV_WASM=relaxed-simd dgconv bench --suite layers --runtimes edge-wasm,litert --executed',
+    'dgconv bench --model g_resnet_mnist --runtimes edge --latency-table latency.json',
   ]);
 };

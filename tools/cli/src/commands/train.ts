@@ -1,12 +1,20 @@
-import { UsageError, zooGraph, zooNames, type Graph, type WeightSource } from '@dgconv/core';
+import { UsageError, zooGraph, type Graph, type WeightSource } from '@dgconv/core';
 import { Option, type Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { budget, integer, withCommonOptions, withExamples, type BudgetOption, type CommonOptions } from '../options.js';
+import {
+  budget,
+  checkModel,
+  integer,
+  withCommonOptions,
+  withExamples,
+  type BudgetOption,
+  type CommonOptions,
+} from '../options.js';
 import { openSource } from '../sources.js';
 import { createConsole, paint } from '../terminal/console.js';
 import { formatCount } from '../terminal/table.js';
-import { trainingNote } from '../terminal/training-note.js';
+import { budgetNote, trainingNote } from '../terminal/training-note.js';
 
 const rules = ['dgconv', 'flgc', 'condense', 'none'] as const;
 const backends = ['auto', 'dgconv', 'tensorflow', 'wasm', 'cpu'] as const;
@@ -17,6 +25,7 @@ interface TrainOptions extends CommonOptions {
   readonly select?: string;
   readonly data: string;
   readonly budget?: BudgetOption;
+  readonly latencyTable?: string;
   readonly epochs: number;
   readonly batchSize: number;
   readonly limit?: number;
@@ -29,12 +38,6 @@ interface TrainOptions extends CommonOptions {
   readonly force?: boolean;
 }
 
-/** A zoo name, or a path to an ONNX file. */
-const checkModel = (model: string): void => {
-  if (!model.endsWith('.onnx') && !zooNames.includes(model))
-    throw new UsageError(`there is no model '${model}': give an .onnx file or one of ${zooNames.join(', ')}`);
-};
-
 /** The network and the weights it starts from, if any. */
 const startingPoint = ({ model, initFrom }: TrainOptions): { graph: Graph; weights: WeightSource | null } => {
   const isZoo = !model.endsWith('.onnx');
@@ -42,11 +45,22 @@ const startingPoint = ({ model, initFrom }: TrainOptions): { graph: Graph; weigh
   return isZoo ? { graph: zooGraph(model), weights: null } : openSource(model, {});
 };
 
+/** A budget in ms and its table come together. */
+const checkBudget = ({ budget, latencyTable, model }: TrainOptions): void => {
+  if (budget?.kind === 'ms' && latencyTable === undefined)
+    throw new UsageError(
+      `a budget in ms needs --latency-table FILE; dgconv bench --model ${model} --latency-table FILE measures one`,
+    );
+  if (budget?.kind !== 'ms' && latencyTable !== undefined)
+    throw new UsageError('--latency-table belongs to a budget in ms, such as --budget ms=5');
+};
+
 const isRun = (path: string): boolean => existsSync(join(path, 'model.safetensors'));
 
 const trainCommand = async (options: TrainOptions): Promise<void> => {
   const console = createConsole(options);
   checkModel(options.model);
+  checkBudget(options);
   const out = options.out ?? join('runs', options.model.replace(/^.*\/|\.onnx$/g, ''));
   if (isRun(out) && !options.resume && !options.force)
     throw new UsageError(`${out} holds a run; give --resume to go on with it, or --force to start over`);
@@ -69,6 +83,7 @@ const trainCommand = async (options: TrainOptions): Promise<void> => {
     ...(learn === undefined ? {} : { learn }),
     data: options.data,
     ...(options.budget === undefined ? {} : { budget: options.budget }),
+    latencyTable: options.latencyTable ?? null,
     epochs: options.epochs,
     batchSize: options.batchSize,
     limit: options.limit ?? null,
@@ -88,6 +103,8 @@ const trainCommand = async (options: TrainOptions): Promise<void> => {
     `${out}: test accuracy ${(100 * result.testAccuracy).toFixed(2)} %, ζ ${formatCount(result.zeta)}` +
       `, ${(1000 * result.secondsPerStep).toFixed(0)} ms a step on ${result.backend}`,
   );
+  if (options.budget !== undefined)
+    console.say(`budget: ${budgetNote({ kind: options.budget.kind, cost: result.cost!, limit: result.budget! })}`);
   if (result.budgetMet === false)
     console.warn(paint('red', `the budget was missed: ${result.cost} of at most ${result.budget}`));
   console.result({
@@ -114,6 +131,7 @@ export const addTrainCommand = (program: Command): void => {
     .option('--select <pattern>', 'layers whose groups are learned: names with *, several after commas')
     .option('--data <spec>', 'mnist, fashion-mnist, idx:FOLDER, or a folder of images by class', 'mnist')
     .option('--budget <budget>', 'b, zeta, macs, params or ms, such as b=32', budget)
+    .option('--latency-table <file>', 'for a budget in ms: what dgconv bench --latency-table wrote')
     .option('--epochs <n>', 'passes over the training images', integer(1, 1_000_000), 2)
     .option('--batch-size <n>', 'images a step', integer(1, 65_536), 64)
     .option('--limit <n>', 'only the first so many images', integer(1))
@@ -129,5 +147,6 @@ export const addTrainCommand = (program: Command): void => {
     'dgconv train --model g_resnet_mnist --budget b=32 --epochs 2 --out runs/mnist',
     'dgconv train --model g_resnet_mnist --epochs 1 --limit 2000 --out runs/quick --force --json',
     'dgconv train --model resnet_mnist --learn dgconv --select "layer*.conv2" --budget macs=2e6',
+    'dgconv train --model g_resnet_mnist --budget ms=0.05 --latency-table latency.json',
   ]);
 };
