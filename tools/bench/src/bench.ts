@@ -1,6 +1,7 @@
-import { compile, emitters } from '@dgconv/compiler';
+import { compile, emitters, importOnnx, importTflite } from '@dgconv/compiler';
 import {
   costOf,
+  DgconvError,
   type Graph,
   inferShapes,
   initialWeights,
@@ -27,6 +28,8 @@ export interface BenchOptions {
   readonly measurePeak?: () => number | null;
   /** The same for WebAssembly: multiply-adds in its registers. */
   readonly measureWasmPeak?: () => number | null;
+  /** Measures peak memory too, each model once more in a process of its own, after all that is timed; default: no. */
+  readonly memory?: boolean;
   readonly onProgress?: (done: number, total: number, what: string) => void;
 }
 
@@ -77,9 +80,24 @@ export function modelOfNetwork(name: string, model: Model, { keepGroups = true }
   };
 }
 
-/** Files of one network in one or more formats; multiply-adds are known from a `.edge` file. */
+/** The graph of the first file that we can read, or null: what a runtime can run need not be a network that we import. */
+function graphOf({ edge, onnx, tflite }: Readonly<Record<string, Uint8Array>>): Graph | null {
+  if (edge !== undefined) return decodeEdge(edge).graph;
+  try {
+    if (onnx !== undefined) return importOnnx(onnx).graph;
+    return tflite === undefined ? null : importTflite(tflite).graph;
+  } catch (error) {
+    if (error instanceof DgconvError) return null;
+    throw error;
+  }
+}
+
+/**
+ * Files of one network in one or more formats.
+ * @throws {InvalidInputError} if the `.edge` file is broken.
+ */
 export function modelOfFiles(name: string, files: Readonly<Record<string, Uint8Array>>): BenchModel {
-  const graph = files['edge'] === undefined ? null : decodeEdge(files['edge']).graph;
+  const graph = graphOf(files);
   return {
     name,
     macs: graph === null ? null : costOf(graph).macs,
@@ -113,6 +131,7 @@ export async function bench(models: readonly BenchModel[], options: BenchOptions
     rounds,
     measurePeak = () => null,
     measureWasmPeak = () => null,
+    memory = false,
     onProgress,
   } = options;
   const hasWasm = runtimes.some(({ name }) => peakOf[name] === 'wasm');
@@ -137,7 +156,11 @@ export async function bench(models: readonly BenchModel[], options: BenchOptions
     peaks.native.push(...native.gflops);
     peaks.wasm.push(...wasm.gflops);
     const medians = { native: medianOrNull(native.gflops), wasm: medianOrNull(wasm.gflops) };
-    rows.push(...rowsOf(facts, timings.slice(0, subjects.length), medians));
+    const measured = facts.map(({ runtime, ...fact }): RowFacts => {
+      const peakMemoryBytes = memory ? peakMemoryOf(runtime, model.bytesFor(runtime)!, threads) : null;
+      return { ...fact, runtime: runtime.name, peakMemoryBytes };
+    });
+    rows.push(...rowsOf(measured, timings.slice(0, subjects.length), medians));
   }
   const versions = await Promise.all(
     runtimes.map(async (runtime) => [runtime.name, await runtime.describe()] as const),
@@ -154,26 +177,35 @@ export async function bench(models: readonly BenchModel[], options: BenchOptions
 const medianOrNull = (values: readonly number[]): number | null =>
   values.length === 0 ? null : median([...values].sort((a, b) => a - b));
 
+/** An error of a user's file with what it is about before the message; others as they are. */
+const naming = (what: string, error: unknown): unknown =>
+  error instanceof InvalidInputError ? new InvalidInputError(`${what}: ${error.message}`, { cause: error }) : error;
+
 async function load(model: BenchModel, runtimes: readonly Runtime[], threads: number) {
-  const facts: RowFacts[] = [];
+  const facts: (Omit<RowFacts, 'runtime' | 'peakMemoryBytes'> & { readonly runtime: Runtime })[] = [];
   const sessions: RuntimeSession[] = [];
   const subjects: Subject[] = [];
   for (const runtime of runtimes) {
     const bytes = model.bytesFor(runtime);
     if (bytes === null) continue;
     const start = performance.now();
-    const session = await runtime.load(bytes, { threads });
+    let session: RuntimeSession;
+    try {
+      session = await runtime.load(bytes, { threads });
+    } catch (error) {
+      for (const other of sessions) await other.dispose();
+      throw naming(`'${model.name}' in ${runtime.name}`, error);
+    }
     const loadMs = performance.now() - start;
     sessions.push(session);
     subjects.push({ name: runtime.name, run: session.bind(inputsOf(session)) });
     facts.push({
       name: model.name,
-      runtime: runtime.name,
+      runtime,
       threads: runtime.name === 'edge' || runtime.name === 'ort' ? threads : 1,
       loadMs,
       macs: model.macs,
       executedMacs: model.executedMacs,
-      peakMemoryBytes: peakMemoryOf(runtime, bytes, threads),
     });
   }
   if (subjects.length === 0) {

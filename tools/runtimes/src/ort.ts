@@ -26,9 +26,10 @@ const specsOf = (metadata: readonly InferenceSession.ValueMetadata[]): TensorSpe
         `'${value.name}' is ${value.isTensor ? value.type : 'no tensor'}, only float32 tensors are run`,
       );
     }
-    const shape = value.shape.map((size) => {
-      if (typeof size !== 'number') throw new InvalidInputError(`'${value.name}' has the dynamic dimension '${size}'`);
-      return size;
+    const shape = value.shape.map((size, axis) => {
+      if (typeof size === 'number' && size >= 0) return size;
+      if (axis === 0) return 1; // a batch of any size
+      throw new InvalidInputError(`'${value.name}' has the dynamic dimension '${size}'`);
     });
     return { name: value.name, shape, layout: 'NCHW' };
   });

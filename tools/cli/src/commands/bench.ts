@@ -13,7 +13,7 @@ import {
   withoutLearning,
   type BenchModel,
 } from '@dgconv/bench';
-import { UsageError, type Graph } from '@dgconv/core';
+import { InvalidInputError, UsageError, type Graph } from '@dgconv/core';
 import { decodeEdge, measurePeakGflops } from '@dgconv/runtime-edge';
 import {
   edgeNativeRuntime,
@@ -25,26 +25,29 @@ import {
 } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { spawnSync } from 'node:child_process';
-import { basename, extname } from 'node:path';
 import { formatOf } from '../artifacts.js';
-import { readBytes } from '../files/read.js';
+import { filesByModel } from '../files/by-model.js';
+import { failNaming, readBytes } from '../files/read.js';
 import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { checkModel, integer, listOf, withCommonOptions, withExamples, type CommonOptions } from '../options.js';
 import { openNetwork } from '../sources.js';
-import { createConsole } from '../terminal/console.js';
+import { type Console, createConsole } from '../terminal/console.js';
 
 interface BenchOptions extends CommonOptions {
   readonly model?: string;
   readonly suite?: string;
-  readonly runtimes: readonly RuntimeName[];
+  readonly runtimes?: readonly RuntimeName[];
   readonly threads: number;
   readonly warmup: number;
   readonly repeats: number;
   readonly executed?: boolean;
+  readonly memory: boolean;
   readonly profile?: string;
   readonly latencyTable?: string;
   readonly force?: boolean;
 }
+
+const defaultRuntimes: readonly RuntimeName[] = ['edge', 'edge-wasm', 'ort', 'litert'];
 
 /** glibc's variables: with them neither side pays for pages that the allocator gives back between runs. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1073741824', MALLOC_TRIM_THRESHOLD_: '2147483647' };
@@ -60,15 +63,26 @@ const restartWithThresholds = (): boolean => {
   return true;
 };
 
-/** Files of one name are one network: each runtime takes the format that it runs. */
-const modelsOf = (files: readonly string[]): BenchModel[] => {
-  const byName = new Map<string, Record<string, Uint8Array>>();
-  for (const file of files) {
-    const format = formatOf(file);
-    const name = basename(file, extname(file));
-    byName.set(name, { ...byName.get(name), [format]: readBytes(file) });
+const modelsOf = (files: readonly string[]): BenchModel[] =>
+  [...filesByModel(files)].map(([name, formats]) => {
+    const bytes = Object.fromEntries(Object.entries(formats).map(([format, file]) => [format, readBytes(file)]));
+    try {
+      return modelOfFiles(name, bytes);
+    } catch (error) {
+      return failNaming(formats.edge ?? name)(error);
+    }
+  });
+
+const presentRuntimes = async (names: readonly RuntimeName[], console: Console): Promise<Runtime[]> => {
+  const present: Runtime[] = [];
+  for (const name of names) {
+    const runtime = runtimeOf(name);
+    const missing = await runtime.whyUnavailable();
+    if (missing === null) present.push(runtime);
+    else console.warn(`${name} is left out: ${missing}`);
   }
-  return [...byName].map(([name, formats]) => modelOfFiles(name, formats));
+  if (present.length === 0) throw new InvalidInputError(`none of the runtimes ${names.join(', ')} is here`);
+  return present;
 };
 
 /** What is timed: a model, and the graph whose convolutions go into a latency table if that is not the one in its `.edge` file. */
@@ -89,34 +103,38 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
   const console = createConsole(options);
   if ([files.length > 0, options.suite !== undefined, options.model !== undefined].filter(Boolean).length !== 1)
     throw new UsageError('bench takes either files, --suite NAME or --model NAME');
-  files.forEach(formatOf);
+  const formats = files.map(formatOf);
+  for (const [flag, value] of [
+    ['--profile', options.profile],
+    ['--latency-table', options.latencyTable],
+  ] as const)
+    if (value !== undefined && files.length > 0 && !formats.includes('edge'))
+      throw new UsageError(`${flag} measures the steps of a .edge file, and none is given`);
   if (options.model !== undefined) checkModel(options.model);
   const outputs = [options.profile, options.latencyTable].filter((file) => file !== undefined);
   refuseOverwrite(outputs, options.force === true);
   if (restartWithThresholds()) return;
   const subjects = subjectsOf(files, options);
   const models = subjects.map(({ model }) => model);
-  const runtimes: Runtime[] = [];
-  for (const name of options.runtimes) {
-    const runtime = runtimeOf(name);
-    const missing = await runtime.whyUnavailable();
-    if (missing === null) runtimes.push(runtime);
-    else console.warn(`${name} is left out: ${missing}`);
-  }
+  const runtimes = await presentRuntimes(options.runtimes ?? defaultRuntimes, console);
+  for (const model of models)
+    for (const runtime of options.runtimes === undefined ? [] : runtimes)
+      if (model.bytesFor(runtime) === null)
+        console.warn(`${runtime.name} is left out for '${model.name}': there is no .${runtime.formats[0]} file of it`);
   let progress: ReturnType<typeof console.progress> | undefined;
   const result = await bench(models, {
     runtimes,
     threads: options.threads,
     warmup: options.warmup,
     rounds: options.repeats,
+    memory: options.memory,
     measurePeak: measurePeakGflops,
     measureWasmPeak: () => measureWasmPeakGflops(wasmVariant() === 'relaxed-simd'),
     onProgress: (done, total, what) => {
       progress ??= console.progress('bench', total);
       progress.update(done, what);
     },
-  });
-  progress?.stop();
+  }).finally(() => progress?.stop());
   console.say(tableOf(result, options.executed));
   const edgeFiles = subjects.flatMap(({ model, graph }) => {
     const bytes = model.bytesFor(edgeNativeRuntime);
@@ -157,12 +175,13 @@ export const addBenchCommand = (program: Command): void => {
     .addOption(
       new Option('--runtimes <names>', 'which runtimes, after commas')
         .argParser(listOf(runtimeNames))
-        .default(['edge', 'edge-wasm', 'ort', 'litert'], 'edge,edge-wasm,ort,litert'),
+        .default(undefined, defaultRuntimes.join()),
     )
     .option('--threads <n>', 'threads of each runtime', integer(1, 256), 1)
     .option('--warmup <n>', 'rounds before the first counted one', integer(0, 10_000), 5)
     .option('--repeats <n>', 'counted rounds', integer(1, 1_000_000), 30)
     .option('--executed', 'shares of the peak without multiply-adds that fall on zero padding')
+    .option('--no-memory', 'leave peak memory out: it takes a process for each row')
     .option('--profile <trace.json>', 'write the time of each step as a Chrome trace')
     .option(
       '--latency-table <out.json>',
