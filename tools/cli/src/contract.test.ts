@@ -34,6 +34,9 @@ test('an unknown target is a usage error', refusal, 2, /--target/, 'compile', 'a
 test('an unknown runtime is a usage error', refusal, 2, /--runtime/, 'run', 'absent.edge', '--input', 'x.npy', '--runtime', 'torch'); // prettier-ignore
 test('a runtime that does not take the format is a usage error', refusal, 2, /runs \.onnx files, not \.edge/, 'run', 'absent.edge', '--input', 'x.npy', '--runtime', 'ort'); // prettier-ignore
 test('an unknown suite to time is a usage error', refusal, 2, /--suite/, 'bench', '--suite', 'torch');
+test('a trace without a .edge file is a usage error', refusal, 2, /--profile measures the steps of a \.edge file/, 'bench', 'absent.onnx', '--profile', 'absent.json'); // prettier-ignore
+test('a latency table without a .edge file is a usage error', refusal, 2, /--latency-table measures/, 'bench', 'absent.tflite', '--latency-table', 'absent.json'); // prettier-ignore
+test('a broken file to time is named', refusal, 3, /broken-to-time\.edge: the \.edge file is invalid/, 'bench', file('broken-to-time.edge', 'DGCE and nothing behind it')); // prettier-ignore
 test('an unknown suite is a usage error', refusal, 2, /--suite/, 'conformance', '--suite', 'torch');
 test('an unknown runtime of a suite is a usage error', refusal, 2, /--runtime/, 'conformance', '--runtime', 'torch');
 test('a bundle and a runtime together are a usage error', refusal, 2, /cannot be used with option '--runtime/, 'conformance', '--bundle', 'absent', '--runtime', 'edge'); // prettier-ignore
@@ -68,7 +71,7 @@ test("a network's own ops pass as cases and go into a bundle, which is not overw
   t.is(readdirSync(board).filter((name) => name.endsWith('.edge')).length, result.passed);
   const again = await dgconv('conformance', '--from-model', model, '--bundle', board);
   t.is(again.code, 2);
-  t.regex(again.stderr, /cases\.txt exists; give --force/);
+  t.regex(again.stderr, /exists; give --force/);
 });
 
 test('an extension that no runtime takes is a usage error', refusal, 2, /is no \.onnx, \.tflite, \.edge file/, 'run', 'model.h5', '--input', 'x.npy'); // prettier-ignore

@@ -24,7 +24,7 @@ export function readBundleResult(text: string, file: string): ConformanceResult 
       ? (value as Record<string, unknown>)
       : refuse('there is a value where an object belongs');
   const textIn = (from: Record<string, unknown>, key: string): string =>
-    typeof from[key] === 'string' ? from[key] : refuse(`'${key}' is no text`);
+    typeof from[key] === 'string' ? printable(from[key]) : refuse(`'${key}' is no text`);
   const count = (from: Record<string, unknown>, key: string): number =>
     Number.isSafeInteger(from[key]) && (from[key] as number) >= 0
       ? (from[key] as number)
@@ -47,18 +47,28 @@ export function readBundleResult(text: string, file: string): ConformanceResult 
     skips: list(root, 'skips').map((skip) => ({ name: textIn(skip, 'name'), reason: textIn(skip, 'reason') })),
   };
   if (result.failures.length !== result.failed) refuse(`it counts ${result.failed} failures and lists ${result.failures.length}`); // prettier-ignore
+  const { cases } = root;
+  const total = result.passed + result.failed + result.skipped;
+  if (cases !== undefined && (!Array.isArray(cases) || cases.length !== total)) refuse(`'cases' does not list the ${total} cases that it counts`); // prettier-ignore
   if (result.skips.length !== result.skipped) refuse(`it counts ${result.skipped} skips and lists ${result.skips.length}`); // prettier-ignore
   return result;
 }
 
+/** A text from elsewhere without what would steer a terminal. */
+const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
+
 /** TAP 13 as `tapOf` and dgconv-run write it: the reason of a failure is the comment behind it. */
 function readTap(text: string, file: string): ConformanceResult {
-  const lines = text.split(/\r?\n/);
+  const lines = text.split(/\r?\n/).map(printable);
+  const stop = lines.find((line) => line.startsWith('Bail out!'));
+  if (stop !== undefined) throw new InvalidInputError(`${file} ends early: ${stop}`);
+  const numbers: number[] = [];
   const outcomes = lines.flatMap((line, index): Outcome[] => {
-    const point = /^(not )?ok \d+ - (.*?)(?: # SKIP (.*))?$/.exec(line);
+    const point = /^(not )?ok (\d+) - (.*?)(?: # SKIP (.*))?$/.exec(line);
     if (!point) return [];
-    const name = point[2]!;
-    if (point[3] !== undefined) return [{ name, status: 'skipped', reason: point[3] }];
+    numbers.push(Number(point[2]));
+    const name = point[3]!;
+    if (point[4] !== undefined) return [{ name, status: 'skipped', reason: point[4] }];
     if (point[1] === undefined) return [{ name, status: 'passed' }];
     const reason = /^# (.*)$/.exec(lines[index + 1] ?? '')?.[1] ?? 'no reason is given';
     return [{ name, status: 'failed', stage: 'run', reason }];
@@ -66,5 +76,8 @@ function readTap(text: string, file: string): ConformanceResult {
   const plan = lines.map((line) => /^1\.\.(\d+)$/.exec(line)?.[1]).find((found) => found !== undefined);
   if (Number(plan) !== outcomes.length)
     throw new InvalidInputError(`${file}: the plan says ${plan ?? 'nothing'}, there are ${outcomes.length} results`);
+  const misplaced = numbers.findIndex((number, index) => number !== index + 1);
+  if (misplaced >= 0)
+    throw new InvalidInputError(`${file}: result ${misplaced + 1} carries the number ${numbers[misplaced]}`);
   return summarise('dgconv-run', 'bundle', outcomes);
 }

@@ -1,11 +1,11 @@
 import { InvalidInputError, UnsupportedError } from '@dgconv/core';
 import { decodeEdge, EdgeSession } from '@dgconv/runtime-edge';
 import test from 'ava';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readBundleResult } from './bundle-result.js';
-import { bundleIndex, writeBundle } from './bundle.js';
+import { bundleIndex, filesOfBundle, writeBundle } from './bundle.js';
 import type { ConformanceCase } from './conformance-case.js';
 import { goldenSuite } from './golden-suite.js';
 import { summarise, tapOf } from './outcome.js';
@@ -51,6 +51,23 @@ test('a bundle lists its cases with files that load, and says what it leaves out
   }
 });
 
+test('a bundle takes the place of an older one in its folder, and of nothing else there', async (t) => {
+  const folder = folderFor(t);
+  t.deepEqual(filesOfBundle(join(folder, 'absent')), []);
+  writeFileSync(join(folder, 'notes.txt'), 'mine');
+  t.deepEqual(filesOfBundle(folder), []);
+  await writeBundle(folder, goldenSuite().slice(0, 3));
+  writeFileSync(join(folder, 'result.json'), '{}');
+  t.deepEqual(
+    filesOfBundle(folder)
+      .map((file) => basename(file))
+      .sort(),
+    ['0-0.edge', '1-0.edge', '2-0.edge', 'README.txt', 'cases.txt', 'result.json'],
+  );
+  await writeBundle(folder, goldenSuite().slice(0, 1));
+  t.deepEqual(readdirSync(folder).sort(), ['0-0.edge', 'README.txt', 'cases.txt', 'notes.txt']);
+});
+
 test('a bundle that cannot be written is refused with its name', async (t) => {
   const file = join(folderFor(t), 'file');
   writeFileSync(file, '');
@@ -79,6 +96,12 @@ test('outcomes written as TAP are read back', (t) => {
     instanceOf: InvalidInputError,
     message: 'result.tap: the plan says 4, there are 3 results',
   });
+  t.throws(() => readBundleResult(text.replace('ok 1', 'ok 3'), 'result.tap'), {
+    message: 'result.tap: result 1 carries the number 3',
+  });
+  t.throws(() => readBundleResult(`${text}Bail out! the disk is full\n`, 'result.tap'), {
+    message: 'result.tap ends early: Bail out! the disk is full',
+  });
 });
 
 test('a result in JSON is read, and refused where it contradicts itself', (t) => {
@@ -97,6 +120,11 @@ test('a result in JSON is read, and refused where it contradicts itself', (t) =>
   refused({ ...json, passed: -1 }, /'passed' is no count/);
   refused({ ...json, runtime: 3 }, /'runtime' is no text/);
   refused({ ...json, skips: {} }, /'skips' is no list/);
+  refused({ ...json, cases: ['a'] }, /'cases' does not list the 2 cases/);
   refused([], /an object belongs/);
+  const steering = { ...json, runtime: 'board\u001b[2J', failures: [{ name: 'a\nb', reason: '\u009b31m!' }] };
+  const shown = readBundleResult(JSON.stringify(steering), 'result.json');
+  t.is(shown.runtime, 'board [2J');
+  t.deepEqual(shown.failures, [{ name: 'a b', stage: 'run', reason: ' 31m!' }]);
   t.throws(() => readBundleResult('nonsense', 'result.json'), { message: /^result\.json is neither JSON nor TAP/ });
 });

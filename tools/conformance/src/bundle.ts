@@ -1,13 +1,21 @@
 import { InvalidInputError } from '@dgconv/core';
 import { makeFolder } from '@dgconv/core/node';
 import { encodeEdge } from '@dgconv/runtime-edge';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ConformanceCase, type OnProgress, outcomeOf } from './conformance-case.js';
 import type { Outcome } from './outcome.js';
 
 /** The file of a bundle that lists its cases: on each line a file's name, a tab and a case's name. */
 export const bundleIndex = 'cases.txt';
+
+/** The files in a folder that a bundle written there would replace: those of an older bundle, its results, or somebody's of the same name. */
+export const filesOfBundle = (folder: string): string[] =>
+  existsSync(folder) && statSync(folder).isDirectory()
+    ? readdirSync(folder)
+        .filter((name) => /^(\d+-\d+\.edge|cases\.txt|README\.txt|result\.(json|tap))$/.test(name))
+        .map((name) => join(folder, name))
+    : [];
 
 const readme = `These are conformance cases for dgconv's engine, compiled, with inputs and expected outputs inside. Copy this folder and the
 program dgconv-run to the machine, and there run
@@ -31,6 +39,7 @@ export interface Bundle {
 
 /**
  * Writes cases as a folder that `dgconv-run conformance` runs on a machine that has nothing else: `.edge` files with test vectors.
+ * What {@link filesOfBundle} gives is replaced.
  * @throws {InvalidInputError} if the folder cannot be written.
  */
 export async function writeBundle(
@@ -43,6 +52,7 @@ export async function writeBundle(
   const left: LeftOut[] = [];
   try {
     makeFolder(folder);
+    for (const file of filesOfBundle(folder)) rmSync(file);
     for (const [index, conformanceCase] of cases.entries()) {
       const files: Uint8Array[] = [];
       const outcome = await outcomeOf(conformanceCase, (enter) => {

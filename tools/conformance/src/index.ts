@@ -1,5 +1,5 @@
 export { readBundleResult } from './bundle-result.js';
-export { bundleIndex, writeBundle } from './bundle.js';
+export { filesOfBundle, writeBundle } from './bundle.js';
 export { type ConformanceCase } from './conformance-case.js';
 export { casesOf, type ConformanceSuite, conformanceSuites, runConformance } from './conformance.js';
 export { modelSuite } from './model-suite.js';

@@ -1,7 +1,7 @@
 import {
-  bundleIndex,
   casesOf,
   conformanceSuites,
+  filesOfBundle,
   modelSuite,
   readBundleResult,
   runConformance,
@@ -14,7 +14,7 @@ import {
 import { CheckFailedError, UsageError } from '@dgconv/core';
 import { runtimeNames, type RuntimeName } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { readBytes } from '../files/read.js';
 import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { withCommonOptions, withExamples, withSourceOptions, type CommonOptions, type SourceOptions } from '../options.js'; // prettier-ignore
@@ -85,7 +85,7 @@ const conformance = async (options: ConformanceOptions): Promise<void> => {
   if (fromModel !== undefined && (options.suite !== undefined || data !== undefined))
     throw new UsageError('--from-model takes the place of --suite and --data: give one or the other');
   if (tap !== undefined) refuseOverwrite([tap], force);
-  if (bundle !== undefined) refuseOverwrite([join(bundle, bundleIndex)], force);
+  if (bundle !== undefined) refuseOverwrite(filesOfBundle(bundle), force);
   const runtime =
     bundle !== undefined
       ? undefined
