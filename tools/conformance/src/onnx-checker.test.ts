@@ -2,12 +2,18 @@ import { compile, emitOnnx, importModel } from '@dgconv/compiler';
 import { initialWeights, mapSource, UnsupportedError, zooGraph, type Model } from '@dgconv/core';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { convCases } from './golden/conv-cases.js';
 import { otherCases } from './golden/other-cases.js';
+import {
+  realNetworkPath,
+  realOnnxNetworks,
+  realTfliteNetworks,
+  smallZoo,
+  whyNoRealNetwork,
+} from './testing/networks.js';
 
 /** Checks every file of a folder with full checks and strict shape inference; prints one line for each that fails. */
 const checker = `
@@ -21,38 +27,18 @@ for path in sorted(glob.glob(sys.argv[1] + '/*.onnx')):
         print(path.split('/')[-1] + ': ' + str(error).replace('\\n', ' '))
 `;
 
-/** Networks of the zoo, one of each family, with learned and hand-made groups. */
-const zoo = [
-  'resnext_mnist',
-  'g_resnet_mnist',
-  'condensenet_mnist',
-  'shufflenet_mnist',
-  'igcv1_mnist',
-  'mobilenet_v2_flgc_mnist',
-  'condensenet_cifar86',
-];
-
-/** Trained networks of others, where scripts/fetch-real-networks.mjs put them, with the C, H, W that they are compiled for. */
-const realNetworks: Readonly<Record<string, readonly [number, number, number]>> = {
-  'text-direction.onnx': [3, 48, 192],
-  'text-detector.onnx': [3, 96, 96],
-  'text-recogniser.onnx': [3, 48, 96],
-  'yolov8n.onnx': [3, 96, 96],
-  'face-detector.tflite': [3, 128, 128],
-  'selfie-segmenter.tflite': [3, 256, 256],
-};
-const realFolder = fileURLToPath(new URL('../../../../node_modules/.cache/real-networks/', import.meta.url));
-
 const compiled = (model: Model): Model => compile(model, { formats: ['onnx'] }).targets.onnx!;
 
 const networks = (): Model[] => [
-  ...zoo.map((name) => {
+  ...[...smallZoo, 'condensenet_cifar86'].map((name) => {
     const graph = zooGraph(name);
     return compiled({ graph, weights: mapSource(initialWeights(graph, 1)) });
   }),
-  ...Object.entries(realNetworks)
-    .filter(([file]) => existsSync(join(realFolder, file)))
-    .map(([file, inputShape]) => compiled(importModel(join(realFolder, file), { inputShape }).model)),
+  ...[...Object.entries(realOnnxNetworks), ...Object.keys(realTfliteNetworks).map((file) => [file] as const)]
+    .filter(([file]) => whyNoRealNetwork(file) === null)
+    .map(([file, inputShape]) =>
+      compiled(importModel(realNetworkPath(file), inputShape === undefined ? {} : { inputShape }).model),
+    ),
 ];
 
 const python = spawnSync('python3', ['-c', 'import onnx'], { encoding: 'utf8' });

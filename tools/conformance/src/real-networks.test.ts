@@ -2,21 +2,10 @@ import { compile, emitters, importOnnx } from '@dgconv/compiler';
 import { elementCount } from '@dgconv/core';
 import { convertLayout, runNhwc, runtimes } from '@dgconv/runtimes';
 import test from 'ava';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import { difference } from './compare.js';
-
-const folder = new URL('../../../../node_modules/.cache/real-networks/', import.meta.url);
-
-/** Trained networks of others, by file, with the C, H, W that they are run at. */
-const networks: Readonly<Record<string, readonly [number, number, number]>> = {
-  'text-direction.onnx': [3, 48, 192],
-  'text-detector.onnx': [3, 96, 96],
-  'text-recogniser.onnx': [3, 48, 96],
-  'yolov8n.onnx': [3, 96, 96],
-  'yolox.onnx': [3, 416, 416],
-  'page-orientation.onnx': [3, 224, 224],
-};
+import { realNetworkPath, realOnnxNetworks, whyNoRealNetwork } from './testing/networks.js';
 
 /** Dark bars of several sizes on white, in ±1: something that a text detector answers to. `[C, H, W]`. */
 function pictureOfBars([channels, height, width]: readonly [number, number, number]): Float32Array {
@@ -43,8 +32,8 @@ async function original(bytes: Uint8Array, shape: readonly number[], data: Float
 }
 
 const run = test.macro(async (t, file: string) => {
-  const shape = networks[file]!;
-  const bytes = readFileSync(new URL(file, folder));
+  const shape = realOnnxNetworks[file]!;
+  const bytes = readFileSync(realNetworkPath(file));
   const picture = pictureOfBars(shape);
   const expected = await original(bytes, shape, picture);
   const model = importOnnx(bytes, { inputShape: shape });
@@ -65,8 +54,9 @@ const run = test.macro(async (t, file: string) => {
     await session.dispose();
   }
 });
-for (const file of Object.keys(networks)) {
+for (const file of Object.keys(realOnnxNetworks)) {
   const title = `a trained network of others computes the same in every runtime: ${file}`;
-  if (existsSync(new URL(file, folder))) test.serial(title, run, file);
-  else test.skip(`${title} (skipped: node scripts/fetch-real-networks.mjs was not run)`, run, file);
+  const reason = whyNoRealNetwork(file);
+  if (reason === null) test.serial(title, run, file);
+  else test.skip(`${title} (${reason})`, run, file);
 }

@@ -1,18 +1,9 @@
 import { compile, emitters, importTflite } from '@dgconv/compiler';
 import { litertRuntime, runNhwc, runtimes } from '@dgconv/runtimes';
 import test from 'ava';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { difference } from './compare.js';
-
-const folder = new URL('../../../../node_modules/.cache/real-networks/', import.meta.url);
-
-/** Trained networks of others, by file, and what is special about them. */
-const networks = {
-  'face-detector.tflite': 'float16 weights behind DEQUANTIZE',
-  'sparse-face-detector.tflite': 'sparse weights behind DENSIFY, DEPTH_TO_SPACE',
-  'iris-landmarks.tflite': 'PRELU, two branches',
-  'selfie-segmenter.tflite': "MediaPipe's custom transposed convolution, HARD_SWISH, RESIZE_BILINEAR",
-} as const;
+import { realNetworkPath, realTfliteNetworks, whyNoRealNetwork } from './testing/networks.js';
 
 /** A bright disc on a gradient, in [0, 1], NHWC: something that a detector of faces answers to. */
 function picture([, height, width, channels]: readonly number[]): Float32Array {
@@ -25,12 +16,11 @@ function picture([, height, width, channels]: readonly number[]): Float32Array {
 }
 
 const missing = await litertRuntime.whyUnavailable();
-for (const [file, what] of Object.entries(networks)) {
-  const url = new URL(file, folder);
-  const reason = missing ?? (existsSync(url) ? null : 'node scripts/fetch-real-networks.mjs was not run');
+for (const [file, what] of Object.entries(realTfliteNetworks)) {
+  const reason = missing === null ? whyNoRealNetwork(file) : `skipped: ${missing}`;
   const title = `a trained TFLite network of others computes the same in every runtime: ${file} (${what})`;
-  (reason === null ? test.serial : test.skip)(reason === null ? title : `${title} (skipped: ${reason})`, async (t) => {
-    const bytes = readFileSync(url);
+  (reason === null ? test.serial : test.skip)(reason === null ? title : `${title} (${reason})`, async (t) => {
+    const bytes = readFileSync(realNetworkPath(file));
     const model = importTflite(bytes);
     const original = await litertRuntime.load(bytes);
     const feeds = { [model.graph.inputs[0]!.name]: picture(model.graph.inputs[0]!.shape) };

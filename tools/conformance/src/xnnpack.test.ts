@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convCases } from './golden/conv-cases.js';
 import { otherCases } from './golden/other-cases.js';
+import { smallZoo } from './testing/networks.js';
 
 /**
  * Runs every .tflite of a folder on the .in beside it in LiteRT with its default delegates, writes the outputs as .out, and prints
@@ -52,16 +53,6 @@ print(json.dumps(found))
 const isPresent = spawnSync('python3', ['-c', 'import ai_edge_litert.interpreter']).status === 0;
 const title = "PyPI's LiteRT computes what we mean, and XNNPACK takes every operation but those that the report names";
 
-/** Small networks of the zoo with learned and hand-made groups. */
-const zoo = [
-  'resnext_mnist',
-  'g_resnet_mnist',
-  'condensenet_mnist',
-  'shufflenet_mnist',
-  'igcv1_mnist',
-  'mobilenet_v2_flgc_mnist',
-];
-
 interface Case {
   readonly model: Model;
   readonly feeds: Feeds;
@@ -74,7 +65,7 @@ const cases = (): Case[] => [
     const model = randomModel(seed, { size: 6 + (seed % 20) });
     return { model: compiled(model), feeds: randomFeeds(model.graph, seed), tolerance: 1e-4 };
   }),
-  ...zoo.map((name) => {
+  ...smallZoo.map((name) => {
     const graph = zooGraph(name);
     const model = compiled({ graph, weights: mapSource(initialWeights(graph, 1)) });
     return { model, feeds: randomFeeds(graph, 1), tolerance: 1e-4 };
