@@ -4,6 +4,7 @@ const power = (value) => {
   const exponent = Math.log2(value + 1);
   return value > 65535 && Number.isInteger(exponent) ? `2^${exponent} - 1` : String(value);
 };
+const count = (value) => (value > 65535 && Number.isInteger(Math.log2(value)) ? `2^${Math.log2(value)}` : power(value));
 const range = ({ min, max }) => `${min < 0 ? `-(${power(-min)})` : min} … ${power(max)}`;
 const asText = {
   u32: ({ name, ...bounds }) => (bounds.max === 1 ? `\`${name}\` 0 or 1` : `\`${name}\` ${range(bounds)}`),
@@ -11,11 +12,23 @@ const asText = {
   f32: ({ name }) => `\`${name}\` f32`,
   enum: ({ name, of }) => `\`${name}\` *${of}*`,
   struct: ({ name, of }) => `\`${name}\` **${of}**`,
-  'u32-list': ({ name, ...bounds }) => `\`${name}\` list of ${range(bounds)}`,
-  'i32-list': ({ name, ...bounds }) => `\`${name}\` list of signed, ${range(bounds)}`,
+  'u32-list': ({ name, ...bounds }) => `\`${name}\` list of at most ${count(bounds.maxLength)}: ${range(bounds)}`,
+  'i32-list': ({ name, ...bounds }) =>
+    `\`${name}\` list of at most ${count(bounds.maxLength)}: signed, ${range(bounds)}`,
   constant: ({ name, optional }) => `\`${name}\` constant${optional ? ' or `NoTensor`' : ''}`,
 };
 const listed = (fields) => fields.map((field) => asText[field.kind](field)).join('; ') || 'none';
+
+/** What the schema's limits are limits of. */
+const limitNames = {
+  MaxSections: 'sections',
+  MaxTensors: 'tensors',
+  MaxOps: 'ops',
+  MaxRank: 'dimensions of a tensor',
+  MaxDimension: 'a dimension',
+  MaxElements: 'elements of a tensor, for batch 1',
+  MaxInputs: 'inputs of an op or a network, outputs of a network',
+};
 
 /** Begin and end of the part of docs/edge-format.md that is derived from the schema. */
 export const docMarks = [
@@ -24,9 +37,13 @@ export const docMarks = [
 ];
 
 /** The schema's tables as Markdown. */
-export function schemaDoc({ enums, structs, ops }) {
+export function schemaDoc({ limits, enums, structs, ops }) {
   const { SectionKind, ...values } = enums;
   return [
+    `| of | at most |`,
+    `|---|---|`,
+    ...Object.entries(limitNames).map(([name, text]) => `| ${text} | ${count(limits[name])} |`),
+    '',
     `| struct | fields, in this order |`,
     `|---|---|`,
     ...Object.entries(structs).map(([name, fields]) => `| **${name}** | ${listed(fields)} |`),
