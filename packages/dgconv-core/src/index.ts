@@ -48,7 +48,7 @@ export {
   recogniseChannelShuffle,
   recogniseDigitPermutation,
 } from './grouping/permutation.js';
-export { recogniseGrouping, reorderGrouping } from './grouping/recognise.js';
+export { canonicalGrouping, recogniseGrouping, reorderGrouping } from './grouping/recognise.js';
 export { blocksOf, connectionsOf, inputsOf, maskOf, supportsOf } from './grouping/supports.js';
 export { type ConvOptions, GraphBuilder, type PoolOptions } from './graph/builder.js';
 export { isBatchable } from './graph/batchable.js';

@@ -29,16 +29,16 @@ import {
  *
  * before: `t = transpose x 0 3 1 2` `y = relu t` · after, t and y in the order 0 2 3 1: `y = relu x`
  * @param orders - by value, of its axes, the batch first; a value that is absent keeps its order, and so does a constant.
+ * @param shapes - of the graph, if they are known.
  */
-export function applyAxisOrders(graph: Graph, orders: ReadonlyMap<string, Permutation>): Graph {
+export function applyAxisOrders(
+  graph: Graph,
+  orders: ReadonlyMap<string, Permutation>,
+  shapes?: ReadonlyMap<string, Shape>,
+): Graph {
   const ordered = new Map(orders);
   for (const { id, op } of graph.nodes) if (op === 'constant') ordered.delete(id);
-  return reorderValues(graph, ordered, {
-    countOf: ({ length }) => length,
-    move: moveAxes,
-    suffixes: { moved: '.axes', before: '.axes' },
-    rules,
-  });
+  return reorderValues(graph, ordered, axisReordering, shapes);
 }
 
 /** A transpose from one order into another; a reshape where only axes of size 1 move, because then nothing lies elsewhere in memory. */
@@ -180,4 +180,11 @@ const rules: Reordering['rules'] = {
     inAnyOrder({ ...node, attrs: { ...node.attrs, axis: surroundings.wanted.indexOf(node.attrs.axis) } }, surroundings),
   identity: inAnyOrder,
   dropout: inAnyOrder,
+};
+
+const axisReordering: Reordering = {
+  countOf: ({ length }) => length,
+  move: moveAxes,
+  suffixes: { moved: '.axes', before: '.axes' },
+  rules,
 };

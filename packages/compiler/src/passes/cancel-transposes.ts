@@ -54,12 +54,12 @@ function chooseAxisOrders(graph: Graph): Orders {
   const network = new Network(graph);
   const transposes = graph.nodes.filter((node): node is NodeOf<'transpose'> => node.op === 'transpose');
   let best: Orders = new Map();
-  let cost = transposeCost(graph, best);
+  let cost = transposeCost(network, best);
   for (let round = 0; round < rounds; round += 1) {
     let hasImproved = false;
     for (const node of transposes) {
       for (const candidate of candidates(node, best, network)) {
-        const price = transposeCost(graph, candidate);
+        const price = transposeCost(network, candidate);
         if (price >= cost) continue;
         [best, cost, hasImproved] = [candidate, price, true];
       }
@@ -70,13 +70,16 @@ function chooseAxisOrders(graph: Graph): Orders {
 }
 
 /** What the transposes of the network with these orders cost, in elements. */
-function transposeCost(graph: Graph, orders: Orders): number {
-  const applied = applyAxisOrders(graph, orders);
-  const shapes = inferShapes(applied);
-  const needed = usesOf(applied);
-  return applied.nodes.reduce((sum, { id, op }) => {
-    if (op !== 'transpose' || (needed.of(id).length === 0 && !needed.isOutput(id))) return sum;
-    return sum + startPrice + elementCount(shapes.get(id)!);
+function transposeCost({ graph, shapes }: Network, orders: Orders): number {
+  const applied = applyAxisOrders(graph, orders, shapes);
+  const needed = new Set([
+    ...applied.nodes.flatMap(({ inputs }) => inputs),
+    ...applied.outputs.map(({ value }) => value),
+  ]);
+  return applied.nodes.reduce((sum, { id, op, inputs: [input] }) => {
+    if (op !== 'transpose' || !needed.has(id)) return sum;
+    // One that is new reads a value of the network itself.
+    return sum + startPrice + elementCount(shapes.get(id) ?? shapes.get(input!)!);
   }, 0);
 }
 
@@ -94,12 +97,12 @@ function candidates({ id, inputs, attrs }: NodeOf<'transpose'>, orders: Orders, 
 
 /** How orders spread over the ops that work in any order. */
 class Network {
-  readonly #shapes: ReadonlyMap<string, Shape>;
+  readonly shapes: ReadonlyMap<string, Shape>;
   readonly #nodes: ReadonlyMap<string, Node>;
   readonly #uses: Uses;
 
-  constructor(graph: Graph) {
-    this.#shapes = inferShapes(graph);
+  constructor(readonly graph: Graph) {
+    this.shapes = inferShapes(graph);
     this.#nodes = new Map(graph.nodes.map((node) => [node.id, node]));
     this.#uses = usesOf(graph);
   }
@@ -130,7 +133,7 @@ class Network {
         if (rule === undefined || node.op === 'transpose') continue;
         for (const other of [node.id, ...node.inputs]) {
           if (other === name || reached.has(other) || !this.isFlexible(other)) continue;
-          const implied = rule(node, this.#shapes, { name, order: wanted }, other);
+          const implied = rule(node, this.shapes, { name, order: wanted }, other);
           if (implied?.[0] === 0) waiting.push([other, implied]);
         }
       }

@@ -54,8 +54,16 @@ export class ChannelSegments {
 
   /** The value keeps its order: it is at the border of the graph, or an op needs it so. */
   fix(value: string): void {
-    const size = this.of(value).reduce((sum, { channels }) => sum + channels.length, 0);
-    this.#unite(this.of(value), [this.fresh(size, 0, true)]);
+    let first = 0;
+    for (const known of this.of(value)) {
+      // Fixing one segment may have replaced others of the value.
+      for (const occurrence of this.#resolve(known)) {
+        const { length } = occurrence.channels;
+        const isNext = occurrence.channels.every((channel) => channel < first + length);
+        if (!isNext || !this.#merge(occurrence, this.fresh(length, first, true))) return;
+        first += length;
+      }
+    }
   }
 
   /**
@@ -81,7 +89,10 @@ export class ChannelSegments {
       const isPicked = before ? (channel: number) => channel < first : isInside;
       const isFirst = before || partial === end;
       if (!isFirst && partial !== start) return undefined;
-      if (!this.#split(segment, channels.map(isPicked), isFirst)) return undefined;
+      const elements = identityPermutation(segment.size);
+      const picked = elements.filter((element) => isPicked(channels[element]!));
+      const others = elements.filter((element) => !isPicked(channels[element]!));
+      if (!this.#split(segment, isFirst ? [picked, others] : [others, picked])) return undefined;
     }
     return undefined;
   }
@@ -99,32 +110,44 @@ export class ChannelSegments {
   #unite(one: Layout, other: Layout): void {
     if (!areCompatible(one, other)) return;
     const [left, right] = [one.toReversed(), other.toReversed()];
-    const next = (rest: Occurrence[]): Occurrence | undefined => {
-      const first = rest.pop();
-      if (first === undefined || !this.#replacements.has(first.segment)) return first;
-      rest.push(...this.#resolve(first).toReversed());
-      return rest.pop();
-    };
     for (;;) {
-      const [a, b] = [next(left), next(right)];
+      const [a, b] = [this.#next(left), this.#next(right)];
       if (a === undefined || b === undefined) return;
       if (isSame(a, b)) continue;
       if (a.channels.length === b.channels.length) {
         if (!this.#merge(a, b)) return;
         continue;
       }
-      const [wide, narrow] = a.channels.length > b.channels.length ? [a, b] : [b, a];
-      const inside = new Set(narrow.channels);
-      if (
-        !this.#split(
-          wide.segment,
-          wide.channels.map((channel) => inside.has(channel)),
-          true,
-        )
-      )
-        return;
-      left.push(a);
-      right.push(b);
+      const isLeftWide = a.channels.length > b.channels.length;
+      const [wide, narrow, others] = isLeftWide ? [a, b, right] : [b, a, left];
+      const parts = [narrow, ...this.#nextWithin(wide, narrow, others)];
+      if (!this.#split(wide.segment, elementsOf(wide, parts))) return;
+      (isLeftWide ? left : right).push(wide);
+      for (const part of parts.toReversed()) others.push(part);
+    }
+  }
+
+  /** Takes the next occurrence from a layout that is stored in reverse. */
+  #next(rest: Occurrence[]): Occurrence | undefined {
+    const first = rest.pop();
+    if (first === undefined || !this.#replacements.has(first.segment)) return first;
+    for (const part of this.#resolve(first).toReversed()) rest.push(part);
+    return rest.pop();
+  }
+
+  /** Takes what lies within an occurrence behind its first part: splitting it at once takes no longer than splitting it in two. */
+  #nextWithin(wide: Occurrence, first: Occurrence, rest: Occurrence[]): Occurrence[] {
+    const parts: Occurrence[] = [];
+    let left = wide.channels.length - first.channels.length;
+    for (;;) {
+      const part = this.#next(rest);
+      if (part === undefined) return parts;
+      left -= part.channels.length;
+      if (left < 0 || part.segment === wide.segment) {
+        rest.push(part);
+        return parts;
+      }
+      parts.push(part);
     }
   }
 
@@ -144,20 +167,41 @@ export class ChannelSegments {
     return true;
   }
 
-  /** Replaces a segment by two, the picked elements in the first or the last; false where a fixed segment has another order. */
-  #split(segment: Segment, isPicked: readonly boolean[], isFirst: boolean): boolean {
-    const elements = identityPermutation(segment.size);
-    const picked = elements.filter((element) => isPicked[element]);
-    const others = elements.filter((element) => !isPicked[element]);
-    const parts = isFirst ? [picked, others] : [others, picked];
-    if (picked.length === 0 || others.length === 0) return false;
-    if (segment.isFixed && parts[0]!.at(-1)! > parts[1]![0]!) return false;
+  /**
+   * Replaces a segment by several, which hold these of its elements, each ascending; where a fixed one has another order, what comes
+   * from there on stays together. False if nothing can be split off.
+   */
+  #split(segment: Segment, parts: readonly Permutation[]): boolean {
+    let end = 0;
+    const firstOther = parts.findIndex((part) => {
+      end += part.length;
+      return part.at(-1)! >= end;
+    });
+    const allowed =
+      segment.isFixed && firstOther >= 0
+        ? [
+            ...parts.slice(0, firstOther),
+            parts
+              .slice(firstOther)
+              .flat()
+              .sort((a, b) => a - b),
+          ]
+        : parts;
+    if (allowed.length < 2) return false;
     this.#replacements.set(
       segment,
-      parts.map((channels) => ({ segment: { size: channels.length, isFixed: segment.isFixed }, channels })),
+      allowed.map((channels) => ({ segment: { size: channels.length, isFixed: segment.isFixed }, channels })),
     );
     return true;
   }
+}
+
+/** The elements of an occurrence that are in each of the parts, which hold some of its channels, and last those that are in none. */
+function elementsOf({ channels }: Occurrence, parts: readonly Occurrence[]): Permutation[] {
+  const partOf = new Map(parts.flatMap((part, index) => part.channels.map((channel) => [channel, index] as const)));
+  const elements = [...parts, []].map((): number[] => []);
+  channels.forEach((channel, element) => elements[partOf.get(channel) ?? parts.length]!.push(element));
+  return elements.filter(({ length }) => length > 0);
 }
 
 function shifted(channels: Permutation, by: number): Permutation {

@@ -1,4 +1,5 @@
 import {
+  canonicalGrouping,
   blocksOf,
   compactWeight,
   type DenseGrouping,
@@ -9,9 +10,7 @@ import {
   type Grouping,
   inferShapes,
   type NodeOf,
-  recogniseGrouping,
   type Shape,
-  Mask,
 } from '@dgconv/core';
 import { type FormCosts } from './form-costs.js';
 import { blocksTime, denseTime, groupedTime, worthwhile } from './group-costs.js';
@@ -78,21 +77,12 @@ function fastestForm(
 
 /** The groupings that arise when runs of m groups become one group with zeros, for every m that divides their number. */
 function mergedForms(grouping: EqualGrouping): Grouping[] {
-  const { groups, channelsIn, channelsOut, inputOrder, outputOrder } = grouping;
+  const { groups, channelsIn, channelsOut } = grouping;
   // A depthwise convolution is an op of its own in every runtime.
   if (groups === channelsIn && groups === channelsOut) return [];
   const forms: Grouping[] = [];
   for (let merged = 2; merged < groups; merged += 1) {
-    if (groups % merged !== 0) continue;
-    const [inputSize, outputSize] = [(channelsIn / groups) * merged, (channelsOut / groups) * merged];
-    const groupOfInput = new Map(inputOrder.map((channel, place) => [channel, Math.floor(place / inputSize)]));
-    const groupOfOutput = new Map(outputOrder.map((channel, place) => [channel, Math.floor(place / outputSize)]));
-    const mask = Mask.fromFunction(
-      channelsOut,
-      channelsIn,
-      (output, input) => groupOfOutput.get(output) === groupOfInput.get(input),
-    );
-    forms.push(recogniseGrouping(mask));
+    if (groups % merged === 0) forms.push(canonicalGrouping({ ...grouping, groups: groups / merged }));
   }
   return forms;
 }

@@ -8,7 +8,6 @@ import {
   hardGrouping,
   inferShapes,
   literalWeight,
-  maskOf,
   type Model,
   type Node,
   type NodeOf,
@@ -16,6 +15,7 @@ import {
   type Padding,
   readWeight,
   type Shape,
+  supportsOf,
   type Weight,
   type WeightSource,
 } from '@dgconv/core';
@@ -77,12 +77,14 @@ const rules: { readonly [K in OpKind]?: (node: NodeOf<K>, context: Context) => C
     const usable = isNone(attrs.padding) ? seen : onlyZero(seen);
     context.mayFold(usable);
     const bias = withConstants(slots.bias, grouping.channelsOut, expandWeight(slots.kernel, grouping), usable);
-    const mask = maskOf(grouping);
-    const isConstant = Array.from({ length: mask.rows }, (_, row) =>
-      mask.rowSupport(row).every((column) => !Number.isNaN(usable[column]!)),
+    const supports = supportsOf(grouping);
+    // Outputs of one group share one array.
+    const known = new Set(
+      [...new Set(supports)].filter((inputs) => inputs.every((input) => !Number.isNaN(usable[input]))),
     );
+    const isConstant = supports.map((inputs) => known.has(inputs));
     if (node.inputs.length > 1 || !isConstant.includes(true)) return unknown(context.outputShape);
-    const values = bias === undefined ? new Float32Array(mask.rows) : readWeight(bias, context.weights);
+    const values = bias === undefined ? new Float32Array(supports.length) : readWeight(bias, context.weights);
     const activation = activationFunction(attrs.activation);
     return Float64Array.from(isConstant, (constant, output) => (constant ? activation(values[output]!) : NaN));
   },

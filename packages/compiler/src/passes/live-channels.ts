@@ -2,11 +2,11 @@ import {
   type Graph,
   identityPermutation,
   inferShapes,
-  maskOf,
   type Node,
   type NodeOf,
   type OpKind,
   type Shape,
+  supportsOf,
 } from '@dgconv/core';
 import type { Constants } from './constant-channels.js';
 
@@ -95,11 +95,10 @@ const rules: { readonly [K in OpKind]?: (node: NodeOf<K>, context: Context) => b
   conv2d: (node, context) => {
     const { connectivity } = node.attrs;
     if (connectivity.kind === 'masked' || connectivity.kind === 'learned') return false;
-    const mask = maskOf(connectivity);
-    const used = new Set<number>();
-    context.channelsOf(node.id).forEach((isLive, row) => {
-      if (isLive) for (const column of mask.rowSupport(row)) used.add(column);
-    });
+    const supports = supportsOf(connectivity);
+    // Outputs of one group share one array.
+    const reading = new Set(supports.filter((_, output) => context.channelsOf(node.id)[output]));
+    const used = new Set([...reading].flat());
     const { constants } = context;
     context.need(node.inputs[0]!, (channel) => used.has(channel) && !isConstant(constants, channel));
     tie(node.inputs.slice(1), context);

@@ -65,13 +65,14 @@ export type OrderRule<K extends OpKind> = (node: NodeOf<K>, surroundings: Surrou
  * move stands before or after it where that is not the order that they have, or that is wanted. Inputs and outputs of the graph keep
  * their order. Right for any orders.
  * @param orders - by value; one that is absent keeps its order.
+ * @param shapes - of the graph, if they are known.
  */
 export function reorderValues(
   graph: Graph,
   orders: ReadonlyMap<string, Permutation>,
   { countOf, move, suffixes, rules }: Reordering,
+  shapes: ReadonlyMap<string, Shape> = inferShapes(graph),
 ): Graph {
-  const shapes = inferShapes(graph);
   const sources = new Map(graph.nodes.map((node) => [node.id, node]));
   const list = new NodeList(graph);
   /** Order of each value that exists in the new graph under its old name. */

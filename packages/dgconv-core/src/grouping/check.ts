@@ -1,8 +1,7 @@
 import { InvalidInputError } from '../errors.js';
 import type { GroupBlock, Grouping } from './grouping.js';
 import { checkPermutation } from './permutation.js';
-import { recogniseGrouping } from './recognise.js';
-import { maskOf } from './supports.js';
+import { canonicalGrouping } from './recognise.js';
 
 /** More channels than any layer has; bounds what a hostile file can ask for. */
 const mostChannels = 1 << 20;
@@ -62,7 +61,7 @@ export function checkGrouping(grouping: Grouping): void {
           `a mask [${grouping.mask.rows}, ${grouping.mask.cols}] does not fit ${channelsIn} → ${channelsOut} channels`,
         );
   }
-  const canonical = recogniseGrouping(maskOf(grouping));
+  const canonical = canonicalGrouping(grouping);
   if (JSON.stringify(canonical, sortKeys) !== JSON.stringify(grouping, sortKeys))
     throw new InvalidInputError(
       `a grouping of kind '${grouping.kind}' with ${grouping.groups} groups is not in canonical form: ` +

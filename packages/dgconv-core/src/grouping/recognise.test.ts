@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { Grouping } from './grouping.js';
 import { Mask } from './mask.js';
-import { recogniseGrouping, reorderGrouping } from './recognise.js';
+import { canonicalGrouping, recogniseGrouping, reorderGrouping } from './recognise.js';
 import { connectionsOf, inputsOf, maskOf, supportsOf } from './supports.js';
 
 const smallMask = fc
@@ -206,4 +206,28 @@ test('each kind is recognised in its canonical form', (t) => {
   );
   t.is(recogniseGrouping(Mask.fromSupports(2, [[0], [0, 1]])).kind, 'unstructured');
   t.is(recogniseGrouping(Mask.fromSupports(3, [[], [], []])).kind, 'unequal');
+});
+
+test('equal groups in any order of channels have one canonical form, that of their mask', (t) => {
+  fc.assert(
+    fc.property(
+      fc
+        .tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }))
+        .chain(([groups, outputs, inputs]) => {
+          const shuffled = (size: number): fc.Arbitrary<number[]> =>
+            fc.shuffledSubarray([...Array(size).keys()], { minLength: size });
+          return fc.record({
+            kind: fc.constant('equal' as const),
+            groups: fc.constant(groups),
+            channelsOut: fc.constant(groups * outputs),
+            channelsIn: fc.constant(groups * inputs),
+            outputOrder: shuffled(groups * outputs),
+            inputOrder: shuffled(groups * inputs),
+          });
+        }),
+      (grouping) => {
+        t.deepEqual(canonicalGrouping(grouping), recogniseGrouping(maskOf(grouping)));
+      },
+    ),
+  );
 });

@@ -1,7 +1,7 @@
 import type { GroupBlock, Grouping } from './grouping.js';
 import { Mask, type MaskView } from './mask.js';
 import { invertPermutation } from './permutation.js';
-import { blocksOf } from './supports.js';
+import { blocksOf, maskOf } from './supports.js';
 
 /** Rows with equal support as one block each, numbered by first row. */
 function rowBlocks(mask: Mask): GroupBlock[] {
@@ -92,6 +92,17 @@ export function recogniseGrouping(matrix: MaskView): Grouping {
       classes: columns.map(({ outputs, inputs }) => ({ outputs: inputs, inputs: outputs })),
     };
   return { kind: 'unstructured', ...counts, groups: 1, mask };
+}
+
+/** The one form of all that have the same mask, which `recogniseGrouping` gives; without building the mask of equal groups. */
+export function canonicalGrouping(grouping: Grouping): Grouping {
+  if (grouping.kind !== 'equal') return recogniseGrouping(maskOf(grouping));
+  const ascending = (channels: readonly number[]): number[] => channels.toSorted((left, right) => left - right);
+  const blocks = blocksOf(grouping)!.map(({ outputs, inputs }) => ({
+    outputs: ascending(outputs),
+    inputs: ascending(inputs),
+  }));
+  return disjointGrouping(blocks, grouping.channelsOut, grouping.channelsIn);
 }
 
 /**
