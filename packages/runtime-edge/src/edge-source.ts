@@ -1,9 +1,8 @@
 import { InvalidInputError, UsageError } from '@dgconv/core';
+import { nodeProcess } from './node-process.js';
 
 /** Where a network comes from: the path or URL of a `.edge` file, or its bytes. */
 export type EdgeSource = string | URL | ArrayBufferLike | ArrayBufferView;
-
-const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
 /** What a value of the wrong kind is, for a message. */
 export const describeValue = (value: unknown): string =>
@@ -16,13 +15,12 @@ export const describeValue = (value: unknown): string =>
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** `file:` URLs and paths become paths, other URLs stay; without files (in a browser) everything is a URL. */
-async function locate(text: string): Promise<{ readonly path: string } | { readonly url: string }> {
-  if (!isNode || /^(https?|blob|data):/.test(text)) return { url: text };
+function locate(text: string): { readonly path: string } | { readonly url: string } {
+  if (nodeProcess === null || /^(https?|blob|data):/.test(text)) return { url: text };
   if (text.includes('\0')) throw new InvalidInputError('a path with a zero byte names no file');
   if (!text.startsWith('file:')) return { path: text };
-  const { fileURLToPath } = await import('node:url');
   try {
-    return { path: fileURLToPath(text) };
+    return { path: nodeProcess.getBuiltinModule('node:url').fileURLToPath(text) };
   } catch (error) {
     throw new InvalidInputError(`${text} names no file: ${messageOf(error)}`, { cause: error });
   }
@@ -40,9 +38,8 @@ async function download(url: string, where: string): Promise<Uint8Array> {
 }
 
 async function readPath(path: string): Promise<Uint8Array> {
-  const { readFile } = await import('node:fs/promises');
   try {
-    return await readFile(path);
+    return await nodeProcess!.getBuiltinModule('node:fs/promises').readFile(path);
   } catch (error) {
     throw new InvalidInputError(messageOf(error), { cause: error });
   }
@@ -65,7 +62,7 @@ export async function openEdgeSource(
     return { input: new Uint8Array(source as ArrayBuffer), where };
   if (typeof source !== 'string' && Object.prototype.toString.call(source) !== '[object URL]')
     throw new UsageError(`the source of a session is ${describeValue(source)}: it must be a path, a URL or bytes`);
-  const place = await locate(String(source));
+  const place = locate(String(source));
   if ('path' in place) return { input: opensFiles ? place.path : await readPath(place.path), where: place.path };
   // A URL may carry the bytes themselves.
   const name = place.url.length > 200 ? `${place.url.slice(0, 60)}…` : place.url;

@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { type Engine, engineError, type EngineErrorCode, type EngineTensor } from './engine.js';
+import { nodeProcess } from './node-process.js';
 
 type Handle = object;
 
@@ -24,13 +22,15 @@ interface Addon {
 
 let cached: Addon | null | undefined;
 
-/** The addon built on this machine, else the one of the platform's optional package, else null. */
+/** The addon built on this machine, else the one of the platform's optional package, else (in a browser: always) null. */
 function findAddon(): Addon | null {
-  const require = createRequire(import.meta.url);
-  const local = fileURLToPath(new URL('../native/dgconv_edge.node', import.meta.url));
-  if (existsSync(local)) return require(local) as Addon;
+  if (nodeProcess === null) return null;
+  const require = nodeProcess.getBuiltinModule('node:module').createRequire(import.meta.url);
+  const built = new URL('../native/dgconv_edge.node', import.meta.url);
+  if (nodeProcess.getBuiltinModule('node:fs').existsSync(built))
+    return require(nodeProcess.getBuiltinModule('node:url').fileURLToPath(built)) as Addon;
   try {
-    return require(`@dgconv/runtime-edge-${process.platform}-${process.arch}`) as Addon;
+    return require(`@dgconv/runtime-edge-${nodeProcess.platform}-${nodeProcess.arch}`) as Addon;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null;
     throw error;

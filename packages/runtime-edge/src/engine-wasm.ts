@@ -1,5 +1,6 @@
 import { InvalidInputError } from '@dgconv/core';
 import { type Engine, engineError, type EngineOptions, type EngineSession, type EngineTensor } from './engine.js';
+import { nodeProcess } from './node-process.js';
 import { WasmFailure, WasmNetwork } from './wasm-network.js';
 import { WasmThread } from './wasm-thread.js';
 
@@ -15,9 +16,8 @@ const modules = new Map<WasmVariant, Promise<WebAssembly.Module>>();
 
 async function compile(variant: WasmVariant): Promise<WebAssembly.Module> {
   const url = files[variant];
-  if (url.protocol !== 'file:') return WebAssembly.compileStreaming(fetch(url));
-  const { readFile } = await import('node:fs/promises');
-  return WebAssembly.compile(await readFile(url));
+  if (nodeProcess === null || url.protocol !== 'file:') return WebAssembly.compileStreaming(fetch(url));
+  return WebAssembly.compile(await nodeProcess.getBuiltinModule('node:fs/promises').readFile(url));
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   Tensor,
 } from 'onnxruntime-common';
 import type * as onnxruntime from 'onnxruntime-common';
+import { nodeProcess } from './node-process.js';
 import { EdgeSession, type SessionOptions, type TensorInfo } from './session.js';
 
 /** What the backend needs of onnxruntime-common, or of a package that exports it again (onnxruntime-node, onnxruntime-web). */
@@ -177,7 +178,7 @@ function registerWith({ Tensor, registerBackend }: OnnxRuntime): void {
  */
 export async function registerOnnxRuntimeBackend(...runtimes: readonly OnnxRuntime[]): Promise<void> {
   for (const runtime of [{ Tensor, registerBackend }, ...runtimes]) registerWith(runtime);
-  if (typeof process === 'undefined' || process.versions?.node === undefined) return;
-  const { createRequire } = await import('node:module');
+  if (nodeProcess === null) return;
+  const { createRequire } = nodeProcess.getBuiltinModule('node:module');
   registerWith(createRequire(import.meta.url)('onnxruntime-common') as OnnxRuntime);
 }

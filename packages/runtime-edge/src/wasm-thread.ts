@@ -1,4 +1,5 @@
 import type { EngineOptions } from './engine.js';
+import { nodeProcess } from './node-process.js';
 
 /** What a worker is told. Each run carries copies of its inputs. */
 export type WorkerOrder =
@@ -32,8 +33,8 @@ async function startWorker(onAnswer: (answer: WorkerAnswer) => void, onFailure: 
       stop: () => worker.terminate(),
     };
   }
-  const threads = await import('node:worker_threads');
-  const worker = new threads.Worker(new URL('./wasm-worker.js', import.meta.url));
+  const { Worker: NodeWorker } = nodeProcess!.getBuiltinModule('node:worker_threads');
+  const worker = new NodeWorker(new URL('./wasm-worker.js', import.meta.url));
   worker.on('message', onAnswer).on('error', onFailure).on('exit', onFailure).on('messageerror', onFailure);
   return {
     post: (order, transfer) => worker.postMessage(order, transfer),

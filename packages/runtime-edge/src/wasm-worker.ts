@@ -1,6 +1,5 @@
 // What runs in the worker of a network, in Node and in browsers. Nothing but types and `wasm-network.js` is imported: a
 // browser's workers know no import maps.
-import type { MessagePort } from 'node:worker_threads';
 import { WasmNetwork } from './wasm-network.js';
 import type { WorkerAnswer, WorkerOrder } from './wasm-thread.js';
 
@@ -36,9 +35,9 @@ if ('WorkerGlobalScope' in globalThis) {
     scope.postMessage(answer, buffersOf(answer));
   };
 } else {
-  const { parentPort } = (await import('node:worker_threads')) as { parentPort: MessagePort };
-  parentPort.on('message', (order: WorkerOrder) => {
+  const { parentPort } = process.getBuiltinModule('node:worker_threads');
+  parentPort!.on('message', (order: WorkerOrder) => {
     const answer = carryOut(order);
-    parentPort.postMessage(answer, buffersOf(answer));
+    parentPort!.postMessage(answer, buffersOf(answer));
   });
 }

@@ -30,7 +30,6 @@ const document = `<!doctype html>
   imports: {
     '@dgconv/core': '/core/index.js',
     '@dgconv/runtime-edge': '/runtime-edge/src/index.js',
-    '/runtime-edge/src/engine-native.js': '/runtime-edge/src/engine-native.browser.js',
     'onnxruntime-common': '/onnxruntime-common/index.js',
   },
 })}</script>
