@@ -15,6 +15,7 @@ for (const script of [
   'packages/runtime-edge/scripts/build-native.mjs',
   'packages/runtime-edge/scripts/build-wasm.mjs',
   'packages/trainer/scripts/build-native.mjs',
+  'packages/trainer/scripts/build-mpi.mjs',
 ]) {
   if (existsSync(script)) run(process.execPath, [script]);
 }

@@ -12,6 +12,7 @@ const facts = {
   compiler: version(process.env.CXX ?? 'g++', '--version'),
   'arm64 compiler': version('aarch64-linux-gnu-g++', '--version'),
   qemu: version('qemu-aarch64', '--version'),
+  mpi: version('mpirun', '--version'),
   cmake: version('cmake', '--version'),
   chromium: version('chromium', '--version'),
   onnx: version('python3', '-c', 'import onnx; print(onnx.__version__)'),

@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 
 const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const sourceFolder = join(packageRoot, 'native');
+const sources = readdirSync(sourceFolder).filter((file) => file !== 'mpi.cc');
 const outputFolder = join(packageRoot, 'build', 'native');
 const require = createRequire(import.meta.url);
 
@@ -38,7 +39,7 @@ await buildWasm();
 async function ifChanged(name, recipe, build) {
   const hash = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)));
   hash.update(JSON.stringify([recipe, process.platform, process.arch]));
-  for (const file of readdirSync(sourceFolder).sort()) hash.update(file).update(readFileSync(join(sourceFolder, file)));
+  for (const file of sources.sort()) hash.update(file).update(readFileSync(join(sourceFolder, file)));
   const digest = hash.digest('hex');
   const output = join(outputFolder, name);
   const stamp = `${output}.stamp`;
@@ -115,7 +116,7 @@ async function buildWasm() {
     const { runClang } = await import('@yowasp/clang');
     await runClang(undefined, {}, { fetchProgress() {} });
     const files = {};
-    for (const file of readdirSync(sourceFolder)) files[file] = readFileSync(join(sourceFolder, file), 'utf8');
+    for (const file of sources) files[file] = readFileSync(join(sourceFolder, file), 'utf8');
     const print = (bytes) => bytes && process.stderr.write(bytes);
     const result = await runClang(['clang++', ...flags, ...units, '-o', 'out.wasm'], files, {
       stdout: print,

@@ -13,6 +13,8 @@ export type { SlotTensors } from './evaluate/slot-layout.js';
 export { type Parameter, type ParameterRole, TrainableNetwork } from './evaluate/trainable-network.js';
 export { type DataSet, type LabelledImages, preprocessingOf } from './data/data-set.js';
 export { openDataSet } from './data/open-data-set.js';
+export { type Communicator } from './distributed/communicator.js';
+export { openMpi, whyNoMpi } from './distributed/mpi.js';
 export { setBackendThreads } from './backend/register.js';
 export { type BudgetKind, type BudgetOption } from './training/budget.js';
 export { type Progress } from './training/fit.js';

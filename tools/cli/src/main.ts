@@ -1,5 +1,7 @@
 import { DgconvError, type ErrorCode } from '@dgconv/core';
 import { CommanderError } from 'commander';
+import { setTimeout } from 'node:timers/promises';
+import { mpiLaunch } from './mpi-launch.js';
 import { createProgram } from './program.js';
 
 const exitCodes: Readonly<Record<ErrorCode, number>> = {
@@ -29,9 +31,15 @@ const finish = (code: number): void => {
 // A reader that closes early (`| head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 70));
 
+/** What all processes under MPI find wrong is said by the first, which then ends the others; what only one finds, by that one. */
+const firstWordMs = 3000;
+
 createProgram()
   .parseAsync(process.argv)
   .then(
     () => finish(Number(process.exitCode ?? 0)),
-    (error: unknown) => finish(report(error)),
+    async (error: unknown) => {
+      if ((mpiLaunch()?.rank ?? 0) > 0) await setTimeout(firstWordMs);
+      finish(report(error));
+    },
   );

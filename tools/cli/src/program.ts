@@ -10,6 +10,7 @@ import { addReportCommand } from './commands/report.js';
 import { addRunCommand } from './commands/run.js';
 import { addTrainCommand } from './commands/train.js';
 import { addVerifyCommand } from './commands/verify.js';
+import { mpiLaunch } from './mpi-launch.js';
 import { withExamples } from './options.js';
 
 const { version, description } = createRequire(import.meta.url)('../../package.json') as {
@@ -25,6 +26,7 @@ export const createProgram = (): Command => {
     .exitOverride()
     .showSuggestionAfterError()
     .helpCommand(false)
+    .configureOutput((mpiLaunch()?.rank ?? 0) > 0 ? { writeOut: () => undefined, writeErr: () => undefined } : {})
     .configureHelp({ showGlobalOptions: false, helpWidth: 110 });
   withExamples(program, [
     'dgconv train --model g_resnet_mnist --budget b=32 --epochs 2 --out runs/mnist',

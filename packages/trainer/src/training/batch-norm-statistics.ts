@@ -1,6 +1,8 @@
 import type { NodeOf } from '@dgconv/core';
 import type { BatchStatistics } from '../evaluate/evaluate.js';
 import type { TrainableNetwork } from '../evaluate/trainable-network.js';
+import { averageArrays } from '../distributed/average-gradients.js';
+import type { Communicator } from '../distributed/communicator.js';
 import * as tf from '../tf.js';
 
 /** Share of the newest batch in running statistics, as in PyTorch. */
@@ -13,13 +15,15 @@ interface Seen {
   readonly count: number;
 }
 
-/** Running mean and variance of every batch norm, for inference. */
+/** Running mean and variance of every batch norm, for inference: of what each process saw, the mean over all. */
 export class BatchNormStatistics {
   readonly #network: TrainableNetwork;
+  readonly #communicator: Communicator;
   #seen: Seen[] = [];
 
-  constructor(network: TrainableNetwork) {
+  constructor(network: TrainableNetwork, communicator: Communicator) {
     this.#network = network;
+    this.#communicator = communicator;
   }
 
   /** Notes what a batch norm saw. */
@@ -34,6 +38,10 @@ export class BatchNormStatistics {
 
   /** Moves the running statistics towards what was noted; the variance is made unbiased first. */
   apply(): void {
+    averageArrays(
+      this.#seen.flatMap(({ mean, variance }) => [mean, variance]),
+      this.#communicator,
+    );
     for (const { node, mean, variance, count } of this.#seen) {
       const unbiased = count / Math.max(count - 1, 1);
       this.#move(node, 'mean', mean);

@@ -1,4 +1,6 @@
 import {
+  type ByteSource,
+  bytesInMemory,
   decode,
   InvalidInputError,
   RandomSource,
@@ -9,6 +11,7 @@ import {
   writeModel,
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
+import { broadcastBytes, type Communicator } from '../distributed/communicator.js';
 import type { TrainableNetwork } from '../evaluate/trainable-network.js';
 import * as tf from '../tf.js';
 import type { GateTrainerState } from './gate-trainer.js';
@@ -55,22 +58,27 @@ const velocityName = (name: string): string => `velocity/${name}`;
 
 /** Writes everything that training needs to go on as if it had not stopped. */
 export function writeCheckpoint(directory: RunDirectory, learner: Learner, position: TrainingPosition): void {
-  const tensors = [...learner.optimiser.state()].map(([name, { shape, values }]: [string, StoredTensor]) => ({
-    name: velocityName(name),
-    shape,
-    read: () => values,
-  }));
-  const extras = { tensors, metadata: { [positionKey]: JSON.stringify(position) } };
-  directory.write(['checkpoints', 'latest.safetensors'], writeModel(learner.toModel(), extras));
+  directory.write(['checkpoints', 'latest.safetensors'], () => {
+    const tensors = [...learner.optimiser.state()].map(([name, { shape, values }]: [string, StoredTensor]) => ({
+      name: velocityName(name),
+      shape,
+      read: () => values,
+    }));
+    return writeModel(learner.toModel(), { tensors, metadata: { [positionKey]: JSON.stringify(position) } });
+  });
 }
 
 /**
  * Continues from {@link writeCheckpoint}: weights, velocities and gates are those of the checkpoint.
  * @throws {InvalidInputError} if there is no checkpoint, it is broken, or it belongs to another network.
  */
-export function restoreCheckpoint(directory: RunDirectory, learner: Learner): TrainingPosition {
+export function restoreCheckpoint(
+  directory: RunDirectory,
+  learner: Learner,
+  communicator: Communicator,
+): TrainingPosition {
   const path = directory.file('checkpoints', 'latest.safetensors');
-  const { weights, metadata } = readModel(openByteSource(path));
+  const { weights, metadata } = readModel(sharedFile(path, communicator));
   const text = metadata[positionKey];
   if (text === undefined) {
     throw new InvalidInputError(`${path}: no checkpoint of a training (its metadata lack '${positionKey}')`);
@@ -81,6 +89,16 @@ export function restoreCheckpoint(directory: RunDirectory, learner: Learner): Tr
   learner.gates.restore(position.gates);
   learner.random = new RandomSource(position.dropoutState);
   return position;
+}
+
+/** A file that process 0 can read, for everybody. @throws {InvalidInputError} if it is missing or unreadable. */
+export function sharedFile(path: string, communicator: Communicator): ByteSource {
+  if (communicator.size === 1) return openByteSource(path);
+  const read = (): Uint8Array => {
+    const source = openByteSource(path);
+    return source.read(0, source.size);
+  };
+  return bytesInMemory(broadcastBytes(communicator, read), path);
 }
 
 /** Puts stored tensors into the variables of the network with the same names. @throws {InvalidInputError} if one is missing. */

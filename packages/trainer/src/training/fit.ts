@@ -7,11 +7,11 @@ import {
   readModel,
   writeModel,
 } from '@dgconv/core';
-import { openByteSource } from '@dgconv/core/node';
 import { type Batch, Batches, splitForValidation, type ValidationSplit } from '../data/batches.js';
 import { type DataSet, firstImages, type LabelledImages } from '../data/data-set.js';
+import { broadcastJson, type Communicator, waitForAll } from '../distributed/communicator.js';
 import type { Budget, BudgetKind } from './budget.js';
-import { loadWeights, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { loadWeights, restoreCheckpoint, sharedFile, writeCheckpoint } from './checkpoint.js';
 import { EventLog } from './event-log.js';
 import { Learner } from './learner.js';
 import type { Recipe } from './recipe.js';
@@ -36,6 +36,8 @@ export interface FitOptions {
   readonly onProgress: (progress: Progress) => void;
   /** When it fires, training stops after the step, with a checkpoint. */
   readonly signal: AbortSignal | null;
+  /** The processes that train together; the batch is shared among them. */
+  readonly communicator: Communicator;
 }
 
 /** Told after every step. */
@@ -105,6 +107,8 @@ class Run {
   readonly #test: LabelledImages;
   readonly #split: ValidationSplit;
   readonly #batchSize: number;
+  /** Images of a step that this process learns from. */
+  readonly #ownSize: number;
   readonly #stepsPerEpoch: number;
   readonly #steps: number;
   readonly #rounds: readonly ProjectionRound[];
@@ -116,17 +120,23 @@ class Run {
 
   constructor(options: FitOptions) {
     this.#options = options;
-    const { model, data, preprocessing, budget, recipe, epochs, limit, seed } = options;
+    const { model, data, preprocessing, budget, recipe, epochs, limit, seed, communicator } = options;
     const images = firstImages(data.train, limit ?? data.train.count);
     this.#test = firstImages(data.test, limit ?? data.test.count);
     if (images.count < 2)
       throw new InvalidInputError(`Training needs at least 2 images, and there are ${images.count}.`);
     this.#split = splitForValidation(images.count, new RandomSource(seed));
     this.#order = new RandomSource(seed + seedDistance);
-    this.#learner = new Learner(model, budget, recipe, seed + 2 * seedDistance);
+    this.#learner = new Learner(model, budget, recipe, seed + 2 * seedDistance, communicator);
     this.#batches = new Batches(data, images, preprocessing);
     this.#testBatches = new Batches(data, this.#test, preprocessing);
-    this.#batchSize = Math.min(options.batchSize, this.#split.train.length);
+    this.#ownSize = Math.floor(Math.min(options.batchSize, this.#split.train.length) / communicator.size);
+    this.#batchSize = this.#ownSize * communicator.size;
+    if (this.#batchSize === 0) {
+      throw new InvalidInputError(
+        `${communicator.size} processes need an image each to learn from, and there are ${this.#split.train.length}.`,
+      );
+    }
     this.#stepsPerEpoch = Math.floor(this.#split.train.length / this.#batchSize);
     this.#steps = this.#stepsPerEpoch * epochs;
     const [from, to] = recipe.projection;
@@ -140,14 +150,14 @@ class Run {
       : { orderState: this.#order.state, lossSum: 0, correct: 0 };
     directory.restartLog('metrics.jsonl', this.#step);
     directory.restartLog('gates.jsonl', this.#step);
-    const events = new EventLog(directory.path);
+    const events = directory.isWriter ? new EventLog(directory.path) : null;
     if (this.#step === 0) this.#recordGates();
     const stepSeconds: number[] = [];
     for (let epoch = Math.floor(this.#step / this.#stepsPerEpoch) + 1; epoch <= epochs; epoch++) {
       const started = performance.now();
       await this.#runEpoch(epoch, state, stepSeconds, events);
       const metrics = this.#endEpoch(epoch, state, (performance.now() - started) / 1000);
-      events.write(this.#step, {
+      events?.write(this.#step, {
         train_accuracy: metrics.trainAccuracy,
         validation_accuracy: metrics.validationAccuracy,
       });
@@ -169,8 +179,8 @@ class Run {
     this.#learner.dispose();
   }
 
-  async #runEpoch(epoch: number, state: EpochState, stepSeconds: number[], events: EventLog): Promise<void> {
-    const { onProgress, signal, directory } = this.#options;
+  async #runEpoch(epoch: number, state: EpochState, stepSeconds: number[], events: EventLog | null): Promise<void> {
+    const { onProgress, directory, communicator } = this.#options;
     const { gates } = this.#learner;
     const order = this.#split.train.slice();
     this.#order.shuffle(order);
@@ -179,7 +189,8 @@ class Run {
       this.#projectIfDue();
       this.#learner.condense(this.#step / this.#steps);
       const start = performance.now();
-      const batch = this.#batches.cut(order.subarray(at * this.#batchSize, (at + 1) * this.#batchSize));
+      const first = at * this.#batchSize + communicator.rank * this.#ownSize;
+      const batch = this.#batches.cut(order.subarray(first, first + this.#ownSize));
       const { loss, correct } = this.#scoped(batch, () => this.#learner.step(batch, this.#learningRate()));
       stepSeconds.push((performance.now() - start) / 1000);
       this.#step++;
@@ -187,19 +198,28 @@ class Run {
       state.correct += correct;
       if (this.#step % recordEvery === 0 || this.#step === this.#steps) {
         this.#recordGates();
-        events.write(this.#step, { loss, zeta: gates.zeta, learning_rate: this.#learningRate() });
+        events?.write(this.#step, { loss, zeta: gates.zeta, learning_rate: this.#learningRate() });
       }
       const images = (at + 1) * this.#batchSize;
       onProgress(this.#progress('training', epoch, state.lossSum / (at + 1), state.correct / images));
       // Lets timers, progress bars and signals have their turn.
       await new Promise(setImmediate);
-      if (signal?.aborted && at + 1 < this.#stepsPerEpoch) {
+      if (this.#isStopped() && at + 1 < this.#stepsPerEpoch) {
         this.#checkpoint(state);
+        waitForAll(communicator);
         throw new InvalidInputError(
           `Training was stopped after step ${this.#step} of ${this.#steps}; it can be resumed from ${directory.path}.`,
         );
       }
     }
+  }
+
+  /** Whether any process was told to stop. */
+  #isStopped(): boolean {
+    const { signal, communicator } = this.#options;
+    const stopped = Float64Array.of(signal?.aborted ? 1 : 0);
+    communicator.sum(stopped);
+    return stopped[0]! > 0;
   }
 
   #learningRate(): number {
@@ -210,24 +230,33 @@ class Run {
   /** The rounds of the gates' projection that the schedule wants by now. */
   #projectIfDue(): void {
     const { gates } = this.#learner;
+    const { communicator } = this.#options;
     for (let round; (round = this.#rounds[this.#roundsDone]) && round.step <= this.#step; this.#roundsDone++) {
-      const batch = this.#batches.cut(this.#split.validation.subarray(0, projectionImages));
-      // With the batch's own statistics: a gate changes what batch norm sees.
-      const switched = this.#scoped(batch, () =>
-        gates.project(round.share, () => this.#learner.score(batch, 'batch').loss),
-      );
+      const switched = communicator.rank === 0 ? this.#project(round.share) : 0;
+      const decided = broadcastJson(communicator, { values: gates.snapshot(), state: gates.state() });
+      if (communicator.rank > 0) gates.adopt(decided.values, decided.state);
       if (round.share === 1) gates.freeze();
-      if (switched.length > 0) this.#recordGates();
+      if (switched > 0) this.#recordGates();
     }
   }
 
+  /** @returns how many gates were switched. */
+  #project(share: number): number {
+    const batch = this.#batches.cut(this.#split.validation.subarray(0, projectionImages));
+    // With the batch's own statistics: a gate changes what batch norm sees.
+    const lossOf = () => this.#learner.score(batch, 'batch').loss;
+    return this.#scoped(batch, () => this.#learner.gates.project(share, lossOf)).length;
+  }
+
   #accuracy(batches: Batches, indices: Uint32Array): number {
-    let right = 0;
-    for (let start = 0; start < indices.length; start += evaluationBatch) {
-      const batch = batches.cut(indices.subarray(start, start + evaluationBatch));
-      right += this.#scoped(batch, () => this.#learner.score(batch, 'running').correct);
+    const { communicator } = this.#options;
+    const right = new Float64Array(1);
+    for (let part = communicator.rank; part * evaluationBatch < indices.length; part += communicator.size) {
+      const batch = batches.cut(indices.subarray(part * evaluationBatch, (part + 1) * evaluationBatch));
+      right[0]! += this.#scoped(batch, () => this.#learner.score(batch, 'running').correct);
     }
-    return right / indices.length;
+    communicator.sum(right);
+    return right[0]! / indices.length;
   }
 
   #scoped<Result>({ images }: Batch, use: () => Result): Result {
@@ -246,7 +275,7 @@ class Run {
     this.#lastValidation = validationAccuracy;
     if (gates.isWithinBudget && validationAccuracy >= (this.#best?.validationAccuracy ?? 0)) {
       this.#best = { epoch, validationAccuracy };
-      directory.write(['checkpoints', 'best.safetensors'], writeModel(this.#learner.toModel()));
+      directory.write(['checkpoints', 'best.safetensors'], () => writeModel(this.#learner.toModel()));
     }
     return {
       epoch,
@@ -263,15 +292,15 @@ class Run {
     };
   }
   /** Saves the best weights as the run's model and measures them, once, on the test images. */
-  #finish(metrics: EpochMetrics, secondsPerStep: number, events: EventLog): FitResult {
-    const { directory, budget } = this.#options;
+  #finish(metrics: EpochMetrics, secondsPerStep: number, events: EventLog | null): FitResult {
+    const { directory, budget, communicator } = this.#options;
     const { gates } = this.#learner;
     if (this.#best) {
       const best = directory.file('checkpoints', 'best.safetensors');
-      loadWeights(this.#learner.network, readModel(openByteSource(best)).weights, best);
+      loadWeights(this.#learner.network, readModel(sharedFile(best, communicator)).weights, best);
       gates.restore(gates.state());
     }
-    directory.write(['model.safetensors'], writeModel(this.#learner.toModel()));
+    directory.write(['model.safetensors'], () => writeModel(this.#learner.toModel()));
     const everything = Uint32Array.from({ length: this.#test.count }, (_, index) => index);
     const saved = {
       testAccuracy: this.#accuracy(this.#testBatches, everything),
@@ -281,7 +310,7 @@ class Run {
       budgetMet: budget ? gates.isWithinBudget : null,
     };
     directory.append('metrics.jsonl', { ...metrics, ...saved });
-    events.write(this.#step, { test_accuracy: saved.testAccuracy });
+    events?.write(this.#step, { test_accuracy: saved.testAccuracy });
     return {
       ...saved,
       validationAccuracy: this.#best?.validationAccuracy ?? metrics.validationAccuracy,
@@ -324,7 +353,8 @@ class Run {
   }
 
   #restore(): EpochState {
-    const position = restoreCheckpoint(this.#options.directory, this.#learner);
+    const { directory, communicator } = this.#options;
+    const position = restoreCheckpoint(directory, this.#learner, communicator);
     if (position.step < 0 || position.step > this.#steps || position.roundsDone < 0) {
       throw new InvalidInputError(`The checkpoint stands at step ${position.step}, the training has ${this.#steps}.`);
     }

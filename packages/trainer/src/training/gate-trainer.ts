@@ -123,6 +123,13 @@ export class GateTrainer {
     return Object.fromEntries(this.layers.map(({ id }) => [id, [...this.values.get(id)!]]));
   }
 
+  /** Takes over gates and their state from another process. */
+  adopt(values: Readonly<Record<string, readonly number[]>>, state: GateTrainerState): void {
+    for (const { id } of this.layers) this.values.get(id)!.set(values[id]!);
+    this.#write();
+    this.restore(state);
+  }
+
   state(): GateTrainerState {
     const plain = (map: ReadonlyMap<string, Iterable<number>>) =>
       Object.fromEntries([...map].map(([id, values]) => [id, [...values]]));

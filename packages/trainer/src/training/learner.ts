@@ -1,6 +1,8 @@
 import { type Graph, InvalidInputError, type Model, RandomSource } from '@dgconv/core';
 import type * as tfc from '@tensorflow/tfjs-core';
 import type { Batch } from '../data/batches.js';
+import { averageGradients } from '../distributed/average-gradients.js';
+import { alone, type Communicator } from '../distributed/communicator.js';
 import type { EvaluationMode } from '../evaluate/evaluate.js';
 import { TrainableNetwork } from '../evaluate/trainable-network.js';
 import * as tf from '../tf.js';
@@ -17,21 +19,23 @@ export class Learner {
   readonly network: TrainableNetwork;
   readonly optimiser: Optimiser;
   readonly gates: GateTrainer;
-  /** Decides what dropout drops. */
+  /** Decides what dropout drops; the same in all processes. */
   random: RandomSource;
   readonly #model: Model;
   readonly #recipe: Recipe;
+  readonly #communicator: Communicator;
   readonly #condense: CondenseTrainer;
   readonly #statistics: BatchNormStatistics;
 
-  constructor(model: Model, budget: Budget | null, recipe: Recipe, seed: number) {
+  constructor(model: Model, budget: Budget | null, recipe: Recipe, seed: number, communicator: Communicator = alone) {
     this.#model = model;
     this.#recipe = recipe;
+    this.#communicator = communicator;
     this.network = new TrainableNetwork({ ...model, graph: untilLogits(model.graph) });
     this.optimiser = new Optimiser(this.network, recipe);
     this.gates = new GateTrainer(this.network, budget);
     this.#condense = new CondenseTrainer(this.network);
-    this.#statistics = new BatchNormStatistics(this.network);
+    this.#statistics = new BatchNormStatistics(this.network, communicator);
     this.random = new RandomSource(seed);
   }
 
@@ -40,31 +44,37 @@ export class Learner {
     this.#condense.advance(progress);
   }
 
-  /** One step of SGD. @throws {InvalidInputError} if the loss is not finite or a gate becomes NaN. */
+  /**
+   * One step of SGD with the mean gradient of all processes, each on a batch of its own of the same size.
+   * @returns the mean loss, and how many images of all were right.
+   * @throws {InvalidInputError} if the loss is not finite or a gate becomes NaN, on all processes alike.
+   */
   step({ images, labels }: Batch, learningRate: number): BatchScore {
     let score: BatchScore = { loss: NaN, correct: 0 };
     const isFrozen = this.gates.isFrozen;
     const mode: EvaluationMode = {
       kind: 'training',
       gates: isFrozen ? 'frozen' : 'learn',
-      random: () => this.random.uniform(),
+      random: this.#uniform(),
       onBatchStatistics: (node, statistics) => this.#statistics.add(node, statistics),
     };
     const trained = this.optimiser.parameters.map(({ variable }) => variable);
     const variables = isFrozen ? trained : [...trained, ...this.gates.variables];
     tf.tidy(() => {
-      const { grads } = tf.variableGrads(() => {
+      const { grads: own } = tf.variableGrads(() => {
         const loss = softmaxCrossEntropy(this.#logits(images, mode), labels, (value) => (score = value));
         const factor = this.gates.lossFactor;
         const scaled = factor === 1 ? loss : tf.mul<tfc.Scalar>(loss, factor);
         const lasso = this.#condense.lasso(this.#recipe.groupLasso);
         return lasso ? tf.add<tfc.Scalar>(scaled, lasso) : scaled;
       }, variables);
+      score = this.#ofAll(score);
       if (!Number.isFinite(score.loss)) {
         throw new InvalidInputError(
           `The loss became ${score.loss}: training diverged, a lower learning rate may help.`,
         );
       }
+      const grads = averageGradients(own, this.#communicator);
       this.optimiser.step(grads, learningRate);
       if (!isFrozen) this.gates.step(grads, score.loss, learningRate, this.#recipe.momentum);
     });
@@ -94,6 +104,23 @@ export class Learner {
   dispose(): void {
     this.optimiser.dispose();
     this.network.dispose();
+  }
+
+  /** Random numbers for one step, other ones in each process; {@link Learner.random} goes on alike in all. */
+  #uniform(): () => number {
+    const { rank } = this.#communicator;
+    if (rank === 0) return () => this.random.uniform();
+    const own = new RandomSource(this.random.state[0] + rank * 2 ** 32);
+    return () => {
+      this.random.uniform();
+      return own.uniform();
+    };
+  }
+
+  #ofAll({ loss, correct }: BatchScore): BatchScore {
+    const sums = Float64Array.of(loss, correct);
+    this.#communicator.sum(sums);
+    return { loss: sums[0]! / this.#communicator.size, correct: sums[1]! };
   }
 
   #logits(images: tfc.Tensor4D, mode: EvaluationMode): tfc.Tensor2D {

@@ -31,13 +31,17 @@ export interface GateRecord {
   readonly gates: Readonly<Record<string, readonly number[]>>;
 }
 
-/** A run directory, the unit of exchange between training, compiler and report. */
+/** A run directory, the unit of exchange between training, compiler and report; of several processes one writes it. */
 export class RunDirectory {
   readonly path: string;
+  /** Whether anything is written; for others than the writer every write does nothing. */
+  readonly isWriter: boolean;
 
   /** @throws {InvalidInputError} if the folder cannot be made. */
-  constructor(path: string) {
+  constructor(path: string, isWriter = true) {
     this.path = path;
+    this.isWriter = isWriter;
+    if (!isWriter) return;
     try {
       makeFolder(join(path, 'checkpoints'));
     } catch (error) {
@@ -56,12 +60,12 @@ export class RunDirectory {
   }
 
   /** Writes a file in full or not at all. @throws {InvalidInputError} if it cannot be written. */
-  write(name: readonly string[], chunks: Iterable<Uint8Array>): void {
-    writeFileAtomically(this.file(...name), chunks);
+  write(name: readonly string[], chunks: () => Iterable<Uint8Array>): void {
+    if (this.isWriter) writeFileAtomically(this.file(...name), chunks());
   }
 
   writeJson(name: string, value: unknown): void {
-    this.write([name], [new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)]);
+    this.write([name], () => [new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)]);
   }
 
   /** @throws {InvalidInputError} if the file is missing or no JSON. */
@@ -75,11 +79,12 @@ export class RunDirectory {
   }
 
   append(name: 'metrics.jsonl' | 'gates.jsonl', record: EpochMetrics | GateRecord): void {
-    appendFileSync(this.file(name), `${JSON.stringify(record)}\n`);
+    if (this.isWriter) appendFileSync(this.file(name), `${JSON.stringify(record)}\n`);
   }
 
   /** Starts a log over, or keeps the lines that a resumed run has behind it. */
   restartLog(name: 'metrics.jsonl' | 'gates.jsonl', lastStep: number): void {
+    if (!this.isWriter) return;
     const lines = lastStep > 0 && this.has(name) ? readTextFile(this.file(name)).split('\n') : [];
     const kept = lines.filter((line) => line !== '' && stepOf(line) <= lastStep);
     writeFileSync(this.file(name), kept.map((line) => `${line}\n`).join(''));

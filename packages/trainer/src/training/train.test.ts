@@ -3,14 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   convolutionShapes,
-  type Graph,
   GraphBuilder,
   hardGrouping,
   initialWeights,
   interpret,
   learnGroups,
   mapSource,
-  RandomSource,
   readModel,
 } from '@dgconv/core';
 import { openByteSource } from '@dgconv/core/node';
@@ -18,6 +16,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { findBackends, useBackend } from '../backends.js';
 import * as tf from '../tf.js';
+import { spots, spotter } from '../testing/spots.js';
 import { Learner } from './learner.js';
 import { defaultRecipe } from './recipe.js';
 import type { EpochMetrics, GateRecord } from './run-directory.js';
@@ -26,48 +25,10 @@ import { train, type TrainOptions } from './train.js';
 
 const { available } = await findBackends();
 
-/** 8 × 8 pictures of three classes, a bright spot in one of three corners, as MNIST's files. */
-function spots(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'dgconv-spots-'));
-  const r = new RandomSource(1);
-  for (const [name, count] of [
-    ['train', 240],
-    ['t10k', 60],
-  ] as const) {
-    const images = new Uint8Array(16 + 64 * count);
-    const labels = new Uint8Array(8 + count);
-    images.set([0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 8, 0, 0, 0, 8]);
-    labels.set([0, 0, 8, 1, 0, 0, 0, count]);
-    for (let n = 0; n < count; n++) {
-      const label = r.below(3);
-      labels[8 + n] = label;
-      for (let at = 0; at < 64; at++) images[16 + 64 * n + at] = r.below(60);
-      const corner = [9, 13, 49][label]!;
-      for (const at of [0, 1, 8, 9]) images[16 + 64 * n + corner + at] = 150 + r.below(100);
-    }
-    writeFileSync(join(folder, `${name}-images-idx3-ubyte`), images);
-    writeFileSync(join(folder, `${name}-labels-idx1-ubyte`), labels);
-  }
-  return folder;
-}
-
-/** A small residual network with three learned convolutions of 8 channels. */
-function network(): Graph {
-  const g = new GraphBuilder({ name: 'spotter' });
-  let x = g.conv('stem', g.input('x', [1, 8, 8, 1]), { channelsOut: 8, kernelSize: 3, stride: 2 });
-  x = g.relu('stem.relu', g.batchNorm('stem.bn', x));
-  for (const id of ['a', 'b', 'c']) {
-    const y = g.relu(`${id}.relu`, g.batchNorm(`${id}.bn`, g.conv(`${id}.conv`, x, { channelsOut: 8, kernelSize: 3 })));
-    x = g.add(`${id}.add`, g.conv(`${id}.project`, y, { channelsOut: 8, kernelSize: 1 }), x);
-  }
-  const y = g.dense('fc', g.dropout('drop', g.globalAveragePool('gap', x), 0.1), 3);
-  return g.build([{ name: 'logits', value: y }]);
-}
-
 const data = `idx:${spots()}`;
 
 const options = (out: string, changes: Partial<TrainOptions> = {}): TrainOptions => ({
-  graph: network(),
+  graph: spotter(),
   learn: { rule: 'dgconv' },
   data,
   budget: { kind: 'b', value: 4 },
@@ -157,7 +118,7 @@ test.serial('auto picks an engine that is here, a fast one if there is any', asy
 
 test.serial('a step leaves no tensors behind', async (t) => {
   await useBackend('cpu');
-  const graph = learnGroups(network(), { rule: 'dgconv', weights: 'new' });
+  const graph = learnGroups(spotter(), { rule: 'dgconv', weights: 'new' });
   const before = tf.memory().numTensors;
   const learner = new Learner({ graph, weights: mapSource(initialWeights(graph, 1)) }, null, defaultRecipe(2), 1);
   const batch = { images: tf.zeros<tf.Rank.R4>([2, 8, 8, 1]), labels: Uint16Array.of(0, 1) };
@@ -246,9 +207,9 @@ test.serial('a damaged checkpoint is refused in one sentence, whatever is damage
   );
 });
 
-/** A table for {@link network} in which more groups are faster up to 4, and 8 are slower than 2; with 1 ms for the rest. */
+/** A table for {@link spotter} in which more groups are faster up to 4, and 8 are slower than 2; with 1 ms for the rest. */
 function latencyFile(ms: Readonly<Record<number, number>>): string {
-  const entries = convolutionShapes(network()).flatMap(({ shape }) => {
+  const entries = convolutionShapes(spotter()).flatMap(({ shape }) => {
     const groups = shape.channelsIn === 8 ? Object.entries(ms) : [[1, 0.5] as const];
     return groups.map(([count, time]) => ({ ...shape, groups: Number(count), ms: time }));
   });
@@ -326,7 +287,7 @@ test.serial('what cannot be trained is refused in one sentence', async (t) => {
   await refuse({ limit: 1 }, /at least 2 images/);
   await refuse({ data: 'mnist' }, /mnist are 28 × 28 × 1, the network takes 8 × 8 × 1/);
   await refuse({ recipe: { learningRate: 1e9 } }, /training diverged/);
-  const learnable = learnGroups(network(), { rule: 'dgconv', weights: 'new' });
+  const learnable = learnGroups(spotter(), { rule: 'dgconv', weights: 'new' });
   const weights = initialWeights(learnable, 1);
   weights.get('b.conv.gate')!.values[1] = NaN;
   await refuse(

@@ -19,6 +19,7 @@ import { readTextFile } from '@dgconv/core/node';
 import { type BackendName, useBackend } from '../backends.js';
 import { type DataSet, preprocessingOf } from '../data/data-set.js';
 import { openDataSet } from '../data/open-data-set.js';
+import { alone, broadcastJson, type Communicator, waitForAll } from '../distributed/communicator.js';
 import { type Budget, type BudgetOption, budgetOf } from './budget.js';
 import { chooseBackend } from './choose-backend.js';
 import { fit, type FitResult, type Progress } from './fit.js';
@@ -54,6 +55,8 @@ export interface TrainOptions {
   readonly command?: string;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal | null;
+  /** Processes that train together, each called with the same options; `batchSize` is shared among them. */
+  readonly communicator?: Communicator;
 }
 
 /** What `dgconv train` says of a run. */
@@ -92,6 +95,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       throw new UsageError(`${name} is ${value}: it must be a positive integer`);
     }
   }
+  const { communicator = alone } = options;
+  if (options.batchSize % communicator.size !== 0) {
+    throw new UsageError(
+      `batchSize is ${options.batchSize}, shared by ${communicator.size} processes: it must be a multiple of their number`,
+    );
+  }
   const { graph, weights } = prepare(options);
   const inputShape = imageShape(graph);
   const data = await openDataSet(options.data, inputShape);
@@ -103,9 +112,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const latencies = file === null ? null : { table: readLatencyTable(readTextFile(file), file), name: file };
   const budget = options.budget ? budgetOf(model.graph, options.budget, latencies) : null;
   const recipe = { ...defaultRecipe(options.batchSize), ...options.recipe };
-  const backend = options.backend === 'auto' ? await chooseBackend(model, options.batchSize) : options.backend;
+  const backend = await commonBackend(options.backend, model, options.batchSize / communicator.size, communicator);
   await useBackend(backend);
-  const directory = new RunDirectory(options.out);
+  // A process that cannot take part ends all before anything is written.
+  waitForAll(communicator);
+  const directory = new RunDirectory(options.out, communicator.rank === 0);
   const preprocessing = model.graph.metadata.preprocessing!;
   const request: RunRequest = {
     model: graph.metadata.name,
@@ -120,8 +131,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     recipe,
   };
   const resume = options.resume ?? false;
-  if (resume) checkSameRequest(directory, request);
-  else directory.writeJson('run.json', runRecord(request, options, model, preprocessing, backend));
+  if (!resume) directory.writeJson('run.json', runRecord(request, options, model, preprocessing, backend));
+  else if (directory.isWriter) checkSameRequest(directory, request);
   const result = await fit({
     ...request,
     model,
@@ -132,8 +143,20 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     resume,
     onProgress: options.onProgress ?? (() => {}),
     signal: options.signal ?? null,
+    communicator,
   });
   return { out: options.out, epochs: options.epochs, backend, ...result };
+}
+
+/** The engine that was asked for, or the one that is fastest for process 0. */
+async function commonBackend(
+  asked: TrainOptions['backend'],
+  model: Model,
+  batchSize: number,
+  communicator: Communicator,
+): Promise<BackendName> {
+  if (asked !== 'auto') return asked;
+  return broadcastJson(communicator, communicator.rank === 0 ? await chooseBackend(model, batchSize) : 'cpu');
 }
 
 /** The time of what training does not change, and of each layer by its number of groups. */
@@ -182,7 +205,7 @@ function checkClasses(graph: Graph, data: DataSet): void {
 
 function runRecord(
   request: RunRequest,
-  { command }: TrainOptions,
+  { command, communicator = alone }: TrainOptions,
   { graph }: Model,
   preprocessing: Preprocessing,
   backend: BackendName,
@@ -192,6 +215,7 @@ function runRecord(
     ...request,
     ...(command !== undefined && { command }),
     backend,
+    processes: communicator.size,
     versions: { dgconv: version(), node: process.versions.node },
     preprocessing,
     classNames: graph.metadata.classNames,

@@ -76,6 +76,17 @@ const backendFindings = async (): Promise<Finding[]> => {
   ];
 };
 
+const mpiFinding = async (): Promise<Finding> => {
+  const { whyNoMpi } = await import('@dgconv/trainer');
+  const missing = whyNoMpi();
+  return {
+    kind: 'tool',
+    name: 'training over MPI',
+    present: missing === null,
+    detail: missing ?? 'the addon is built',
+  };
+};
+
 const doctor = async (options: CommonOptions): Promise<void> => {
   const console = createConsole(options);
   const findings: Finding[] = [
@@ -93,6 +104,7 @@ const doctor = async (options: CommonOptions): Promise<void> => {
       ['--version'],
       'no MPI: training runs on one machine; install openmpi-bin and libopenmpi-dev',
     ),
+    await mpiFinding(),
     ...dataSets.map((set): Finding => {
       const missing = set.whyMissing();
       return { kind: 'data', name: set.name, present: missing === null, detail: missing ?? set.description };

@@ -1,4 +1,4 @@
-import { UsageError, zooGraph, type Graph, type WeightSource } from '@dgconv/core';
+import { UnsupportedError, UsageError, zooGraph, type Graph, type WeightSource } from '@dgconv/core';
 import { Option, type Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import {
   type BudgetOption,
   type CommonOptions,
 } from '../options.js';
+import { mpiLaunch, threadsOf } from '../mpi-launch.js';
 import { openSource } from '../sources.js';
 import { createConsole, paint } from '../terminal/console.js';
 import { formatCount } from '../terminal/table.js';
@@ -65,8 +66,16 @@ const trainCommand = async (options: TrainOptions): Promise<void> => {
   if (isRun(out) && !options.resume && !options.force)
     throw new UsageError(`${out} holds a run; give --resume to go on with it, or --force to start over`);
   const { graph, weights } = startingPoint(options);
-  const { train, setBackendThreads } = await import('@dgconv/trainer');
-  if (options.threads !== undefined) await setBackendThreads(options.threads);
+  const { openMpi, train, setBackendThreads } = await import('@dgconv/trainer');
+  const launch = mpiLaunch();
+  const communicator = launch === null ? undefined : openMpi();
+  if (launch !== null && launch.size !== null && communicator!.size !== launch.size) {
+    throw new UnsupportedError(
+      `mpirun started ${launch.size} processes, and the MPI addon sees ${communicator!.size}: it was built for another MPI; npm run build makes it anew`,
+    );
+  }
+  const threads = options.threads ?? (launch === null ? undefined : threadsOf(launch));
+  if (threads !== undefined) await setBackendThreads(threads);
   const stop = new AbortController();
   process.once('SIGINT', () => {
     stop.abort();
@@ -93,6 +102,7 @@ const trainCommand = async (options: TrainOptions): Promise<void> => {
     seed: options.seed,
     command: `dgconv ${process.argv.slice(2).join(' ')}`,
     signal: stop.signal,
+    ...(communicator === undefined ? {} : { communicator }),
     onProgress: (state) => {
       progress ??= console.progress('train', state.steps);
       progress.update(state.step, trainingNote(state));
@@ -148,5 +158,6 @@ export const addTrainCommand = (program: Command): void => {
     'dgconv train --model g_resnet_mnist --epochs 1 --limit 2000 --out runs/quick --force --json',
     'dgconv train --model resnet_mnist --learn dgconv --select "layer*.conv2" --budget macs=2e6',
     'dgconv train --model g_resnet_mnist --budget ms=0.05 --latency-table latency.json',
+    'mpirun -n 4 dgconv train --model g_resnet_mnist --budget b=32',
   ]);
 };

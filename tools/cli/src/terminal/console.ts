@@ -1,4 +1,5 @@
 import cliProgress from 'cli-progress';
+import { mpiLaunch } from '../mpi-launch.js';
 
 /** Where a command's words go: stdout holds one JSON document or nothing, everything else is for people, on stderr. */
 export interface Console {
@@ -56,8 +57,13 @@ const startProgress = (label: string, total: number): Progress => {
   };
 };
 
-/** The console of one command. */
-export const createConsole = ({ json = false, quiet = false }: { json?: boolean; quiet?: boolean }): Console => ({
+const mute: Console = { say: () => undefined, warn: () => undefined, result: () => undefined, progress: () => silent };
+
+/** The console of one command; of several processes under MPI the first speaks. */
+export const createConsole = (options: { json?: boolean; quiet?: boolean }): Console =>
+  (mpiLaunch()?.rank ?? 0) > 0 ? mute : consoleOf(options);
+
+const consoleOf = ({ json = false, quiet = false }: { json?: boolean; quiet?: boolean }): Console => ({
   say(text) {
     if (!quiet) process.stderr.write(`${text}\n`);
   },
