@@ -21,8 +21,9 @@ import { openByteSource } from '@dgconv/core/node';
 import { withoutPrefix } from './checkpoint-names.js';
 import { importLayersModel, layersModelShards } from './layers-model.js';
 import { type FoundMask, masksFromZeros } from './masks-from-zeros.js';
-import { importOnnx } from './onnx.js';
-import { externalDataBeside } from './onnx-external.js';
+import { importDecodedOnnx } from './onnx.js';
+import { externalDataBeside, externalFilesOf } from './onnx-external.js';
+import { decodeOnnx } from './onnx-file.js';
 import { modelFileOf } from './run-directory.js';
 import { isSafetensorsPath, openSafetensorsCheckpoint, safetensorsShards } from './safetensors-checkpoint.js';
 import { importTflite } from './tflite.js';
@@ -57,9 +58,10 @@ export function importModel(path: string, options: ImportOptions = {}): Imported
   if (!existsSync(path)) throw new InvalidInputError(`there is no file or directory ${path}`);
   const file = statSync(path).isDirectory() ? fileWithin(path) : path;
   const source = openByteSource(file);
-  const model = withInputShape(readAny(file, source, options), options.inputShape);
+  const { model: read, shards } = readAny(file, source, options);
+  const model = withInputShape(read, options.inputShape);
   verifyImported(file, model.graph);
-  const metadata = { ...model.graph.metadata, sourceHash: sha256([source, ...shardsOf(file, source)]) };
+  const metadata = { ...model.graph.metadata, sourceHash: sha256([source, ...shards]) };
   return withMasks({ graph: { ...model.graph, metadata }, weights: model.weights }, options);
 }
 
@@ -86,17 +88,28 @@ function fileWithin(directory: string): string {
   return existsSync(layersModel) ? layersModel : modelFileOf(directory);
 }
 
-function readAny(file: string, source: ByteSource, options: ImportOptions): Model {
-  if (torchSuffix.test(file)) return bindCheckpoint(file, openTorchCheckpoint(source), options);
+/** A model with the files beside its own that hold its weights. */
+interface Read {
+  readonly model: Model;
+  readonly shards: readonly ByteSource[];
+}
+
+function readAny(file: string, source: ByteSource, options: ImportOptions): Read {
+  const whole = (model: Model): Read => ({ model, shards: [] });
+  if (torchSuffix.test(file)) return whole(bindCheckpoint(file, openTorchCheckpoint(source), options));
   if (isSafetensorsPath(file)) {
-    const carriesGraph = file.endsWith('.safetensors') && options.architecture === undefined;
-    if (carriesGraph && 'dgconv.graph' in readSafetensors(source).metadata) return readModel(source);
-    return bindCheckpoint(file, openSafetensorsCheckpoint(file), options);
+    const isIndex = !file.endsWith('.safetensors');
+    const carriesGraph = !isIndex && options.architecture === undefined;
+    if (carriesGraph && 'dgconv.graph' in readSafetensors(source).metadata) return whole(readModel(source));
+    const model = bindCheckpoint(file, openSafetensorsCheckpoint(file), options);
+    return { model, shards: isIndex ? safetensorsShards(file) : [] };
   }
-  if (file.endsWith('.json') && !isSafetensorsPath(file)) return importLayersModel(source, sizeOf(options));
-  if (file.endsWith('.onnx')) return readOnnx(file, source, options);
+  if (file.endsWith('.json')) {
+    return { model: importLayersModel(source, sizeOf(options)), shards: layersModelShards(source) };
+  }
+  if (file.endsWith('.onnx')) return naming(file, () => readOnnx(file, source, options));
   if (file.endsWith('.tflite')) {
-    return naming(file, () => importTflite(wholeFile(source), sizeOf(options)));
+    return whole(naming(file, () => importTflite(wholeFile(source), sizeOf(options))));
   }
   throw new InvalidInputError(
     `${file} is of no known kind: run directories, model.json, .onnx, .tflite, .pth, .pt, .ckpt, .pth.tar, .safetensors and .safetensors.index.json are`,
@@ -107,9 +120,10 @@ function sizeOf({ inputShape }: ImportOptions): { inputShape?: readonly [number,
   return inputShape === undefined ? {} : { inputShape };
 }
 
-function readOnnx(file: string, source: ByteSource, options: ImportOptions): Model {
-  const readExternal = externalDataBeside(file);
-  return naming(file, () => importOnnx(wholeFile(source), { readExternal, ...sizeOf(options) }));
+function readOnnx(file: string, source: ByteSource, options: ImportOptions): Read {
+  const decoded = decodeOnnx(wholeFile(source));
+  const model = importDecodedOnnx(decoded, { readExternal: externalDataBeside(file), ...sizeOf(options) });
+  return { model, shards: externalFilesOf(file, decoded) };
 }
 
 /** Formats that are read whole, whose offsets or lengths have 31 bits. */
@@ -125,7 +139,7 @@ function wholeFile(source: ByteSource): Uint8Array {
 }
 
 /** Puts the file's name before what is wrong with it. */
-function naming(file: string, read: () => Model): Model {
+function naming<Result>(file: string, read: () => Result): Result {
   try {
     return read();
   } catch (error) {
@@ -177,12 +191,6 @@ function withInputShape(model: Model, inputShape: ImportOptions['inputShape']): 
   const graph: Graph = { ...model.graph, inputs: [{ name: input.name, shape: [1, height, width, channels] }] };
   inferShapes(graph);
   return { graph, weights: model.weights };
-}
-
-/** The files beside a model's that hold its weights. */
-function shardsOf(file: string, source: ByteSource): ByteSource[] {
-  if (!file.endsWith('.json')) return [];
-  return isSafetensorsPath(file) ? safetensorsShards(file) : layersModelShards(source);
 }
 
 /** SHA-256 of a file, or of several one after the other, in hexadecimal. */

@@ -271,7 +271,7 @@ const folds: ReadonlyMap<string, Fold> = new Map<string, Fold>([
     (context, [request]) => {
       const shape = numbersOf(request!, context);
       const tensor = context.attribute('value')?.tensor ?? null;
-      const value = tensor?.read(() => context.refuse('its value is external data'))[0] ?? 0;
+      const value = tensor?.read(context.builder.readExternal)[0] ?? 0;
       const isFloat = tensor === null || isFloatType(tensor.elementType);
       return isFloat
         ? filled(context, shape, value)

@@ -16,6 +16,7 @@ import {
 import { FreshNames } from '../fresh-names.js';
 import { type Constant, largestValue } from './constant.js';
 import type { NewNode } from './new-node.js';
+import { type ExternalReader, isFloatType, type OnnxTensor } from './onnx-tensor.js';
 
 export type { Constant };
 
@@ -97,6 +98,8 @@ export class OnnxGraphBuilder {
   constructor(
     /** The tensors of the file. */
     readonly file: WeightSource,
+    /** Where those are that lie outside it. */
+    readonly readExternal?: ExternalReader,
   ) {
     this.#tensors = new FreshNames(file.names);
   }
@@ -172,6 +175,11 @@ export class OnnxGraphBuilder {
     const unique = this.#tensors.take(name);
     this.#computed.set(unique, { shape, values });
     return storedWeight(unique);
+  }
+
+  /** A constant that the file holds outside its initialisers. */
+  tensor(name: string, tensor: OnnxTensor): Constant {
+    return this.constant(name, tensor.shape, tensor.read(this.readExternal), isFloatType(tensor.elementType));
   }
 
   /** A constant of values that were computed at import. */

@@ -30,7 +30,7 @@ export function interpretedConstants(context: OnnxNodeContext, op: OnnxOp): read
   const isKnown = inputs.every((input): input is Constant => input.kind === 'constant');
   const count = inputs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   if (!isKnown || !inputs.some(({ isFloat }) => isFloat) || count > largestCount) return null;
-  const builder = new OnnxGraphBuilder(context.builder.source());
+  const builder = new OnnxGraphBuilder(context.builder.source(), context.builder.readExternal);
   const { node, opset } = context;
   if (costly.has(node.operator)) return null;
   const results = operandsOf(op(new OnnxNodeContext(node, context.inputs, opset, builder))).slice(

@@ -5,7 +5,6 @@ import type { Constant, OnnxGraphBuilder, Operand } from './onnx-graph.js';
 import { OnnxNodeContext } from './onnx-node.js';
 import { operandsOf, interpretedConstants } from './onnx-interpreted.js';
 import { onnxOps } from './onnx-ops/index.js';
-import { type ExternalReader, isFloatType } from './onnx-tensor.js';
 
 /** Deeper than any exporter nests. */
 const deepest = 16;
@@ -115,12 +114,7 @@ export class OnnxNodeImporter {
     if (bytes === null || bytes === undefined) return context.refuse('the branch that is taken is missing');
     const graph = decodeNestedGraph(bytes);
     const values = new Scope(outer);
-    for (const [name, tensor] of graph.initializers) {
-      values.set(
-        name,
-        this.builder.constant(name, tensor.shape, tensor.read(noExternalData), isFloatType(tensor.elementType)),
-      );
-    }
+    for (const [name, tensor] of graph.initializers) values.set(name, this.builder.tensor(name, tensor));
     this.importNodes(graph.nodes, values, opset, depth + 1);
     return outputsOf(
       graph.outputs.map(({ name }) => name),
@@ -163,18 +157,11 @@ function outputsOf(names: readonly string[], values: Scope, context: OnnxNodeCon
   return names.map((name) => values.get(name) ?? context.refuse(`its output '${name}' is computed by no node`));
 }
 
-const noExternalData: ExternalReader = ({ location }) => {
-  throw new InvalidInputError(`a constant lies in '${location}', where none is looked for`);
-};
-
 /** A Constant node: one of several attributes holds its value. */
 function constantNode(context: OnnxNodeContext): Constant {
   const { builder, id } = context;
   const tensor = context.attribute('value')?.tensor;
-  if (tensor !== null && tensor !== undefined) {
-    const values = tensor.read(noExternalData);
-    return builder.constant(id, tensor.shape, values, isFloatType(tensor.elementType));
-  }
+  if (tensor !== null && tensor !== undefined) return builder.tensor(id, tensor);
   const single = context.attribute('value_float')?.float ?? null;
   if (single !== null) return builder.constant(id, [], Float64Array.of(single), true);
   const integer = context.attribute('value_int')?.int ?? null;

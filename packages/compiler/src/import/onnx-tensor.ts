@@ -42,13 +42,22 @@ export interface ExternalData {
 /** Reads bytes of a file beside the model. @throws {InvalidInputError} if there are none. */
 export type ExternalReader = (data: ExternalData) => Uint8Array;
 
+const noExternalData: ExternalReader = ({ location }) => {
+  throw new InvalidInputError(`the model keeps tensors in '${location}', which was not given`);
+};
+
 /** A tensor of the file, not yet decoded: its bytes are views of the file's. */
 export interface OnnxTensor {
   readonly name: string;
   readonly shape: Shape;
   readonly elementType: number;
-  /** The values as a float64 or float32 array; float types are at most float32 exact. */
-  read(readExternal: ExternalReader): Float32Array | Float64Array;
+  /** Where its bytes are, if they are not in the file. */
+  readonly external: ExternalData | null;
+  /**
+   * The values as a float64 or float32 array; float types are at most float32 exact.
+   * @param readExternal - default: there is nothing beside the model.
+   */
+  read(readExternal?: ExternalReader): Float32Array | Float64Array;
 }
 
 /** More elements than a tensor of a network that runs on a CPU could have. */
@@ -111,7 +120,8 @@ export function decodeOnnxTensor(bytes: Uint8Array): OnnxTensor {
       name,
       shape,
       elementType,
-      read(readExternal) {
+      external: data,
+      read(readExternal = noExternalData) {
         const outside = readExternal(data);
         return outside.length === size
           ? fromBytes(outside, elementType as ElementType)
@@ -122,16 +132,22 @@ export function decodeOnnxTensor(bytes: Uint8Array): OnnxTensor {
   const stored = raw as Uint8Array | null;
   if (stored !== null) {
     if (stored.length !== size) disagree(`${stored.length} bytes`);
-    return { name, shape, elementType, read: () => fromBytes(stored, elementType as ElementType) };
+    return { name, shape, elementType, external: null, read: () => fromBytes(stored, elementType as ElementType) };
   }
   if (elementType === 1 || elementType === 11) {
     const length = fixed.reduce((sum, chunk) => sum + chunk.length, 0);
     if (length !== size) disagree(`${length} bytes`);
-    return { name, shape, elementType, read: () => fromBytes(concatenate(fixed, length), elementType as ElementType) };
+    return {
+      name,
+      shape,
+      elementType,
+      external: null,
+      read: () => fromBytes(concatenate(fixed, length), elementType as ElementType),
+    };
   }
   const found = varints.reduce((sum, chunk) => sum + countVarints(chunk), 0);
   if (found !== count) disagree(`${found}`);
-  return { name, shape, elementType, read: () => fromVarints(varints, count, elementType) };
+  return { name, shape, elementType, external: null, read: () => fromVarints(varints, count, elementType) };
 }
 
 function externalData(entries: ReadonlyMap<string, string>, size: number, where: string): ExternalData {

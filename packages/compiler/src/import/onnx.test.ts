@@ -318,6 +318,43 @@ test('external data are read beside the model, and nowhere else', (t) => {
   }
 });
 
+test('integers and constants may lie beside the model, too, and the hash of the source covers what does', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'dgconv-onnx-'));
+  const { INT64, FLOAT } = TensorProto.DataType;
+  const beside = (name: string, dims: number[], dataType: number, offset: number): onnx.ITensorProto => ({
+    name,
+    dims,
+    dataType,
+    dataLocation: TensorProto.DataLocation.EXTERNAL,
+    externalData: Object.entries({ location: 'all.bin', offset: `${offset}` }).map(([key, value]) => ({ key, value })),
+  });
+  const path = join(folder, 'model.onnx');
+  writeFileSync(
+    path,
+    encode({
+      nodes: [
+        node('Reshape', ['x', 'shape'], ['flat']),
+        node('Constant', [], ['c'], [{ name: 'value', type: 4, t: beside('', [4], FLOAT, 16) }]),
+        node('Add', ['flat', 'c'], ['y']),
+      ],
+      initializers: [beside('shape', [2], INT64, 0)],
+      input: [1, 4, 1, 1],
+    }),
+  );
+  const open = (last: number): Model => {
+    const bytes = new Uint8Array(32);
+    bytes.set(new Uint8Array(BigInt64Array.of(1n, 4n).buffer));
+    bytes.set(new Uint8Array(Float32Array.of(1, 2, 3, last).buffer), 16);
+    writeFileSync(join(folder, 'all.bin'), bytes);
+    return importModel(path).model;
+  };
+  const model = open(4);
+  t.deepEqual([...interpret(model, { x: Float32Array.of(10, 20, 30, 40) })['y']!], [11, 22, 33, 44]);
+  t.regex(model.graph.metadata.sourceHash!, /^[0-9a-f]{64}$/);
+  t.is(model.graph.metadata.sourceHash, open(4).graph.metadata.sourceHash);
+  t.not(model.graph.metadata.sourceHash, open(5).graph.metadata.sourceHash);
+});
+
 test('whatever happens to the bytes of a model, the importer reads it or says why not', (t) => {
   const graph = zooGraph('resnext_mnist', { numClasses: 2 });
   const bytes = emitOnnx(bind(graph, mapSource(initialWeights(graph, 1))));

@@ -8,7 +8,7 @@ import {
   type WeightSource,
 } from '@dgconv/core';
 import { parseMetadata } from '../emit/metadata.js';
-import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from './onnx-file.js';
+import { decodeOnnx, type OnnxGraph, type OnnxModel, type OnnxNode, type OnnxValue } from './onnx-file.js';
 import { type Constant, largestValue } from './constant.js';
 import { type Form, OnnxGraphBuilder } from './onnx-graph.js';
 import { OnnxNodeImporter, Scope } from './onnx-nodes.js';
@@ -37,7 +37,16 @@ const newest = 28;
  * @throws {UnsupportedError} naming node, operator and reason.
  */
 export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): Model {
-  const { graph, opsets, functions, producer, metadata: texts } = decodeOnnx(bytes);
+  return importDecodedOnnx(decodeOnnx(bytes), options);
+}
+
+/**
+ * Reads a model that is decoded already, as {@link importOnnx} does.
+ * @throws {InvalidInputError} if a size is open that nobody gives, or the parts do not fit.
+ * @throws {UnsupportedError} naming node, operator and reason.
+ */
+export function importDecodedOnnx(model: OnnxModel, options: OnnxImportOptions = {}): Model {
+  const { graph, opsets, functions, producer, metadata: texts } = model;
   const opset = opsets.get('');
   if (opset === undefined || !(opset >= oldest && opset <= newest)) {
     throw new UnsupportedError(
@@ -51,12 +60,11 @@ export function importOnnx(bytes: Uint8Array, options: OnnxImportOptions = {}): 
   ] as const) {
     if (length > most) throw new UnsupportedError(`the model has ${length} ${what}: at most ${most} are supported`);
   }
-  const builder = new OnnxGraphBuilder(fileSource(graph, options.readExternal ?? noExternalData));
+  const builder = new OnnxGraphBuilder(fileSource(graph, options.readExternal), options.readExternal);
   const values = new Scope();
-  for (const [name, tensor] of graph.initializers) values.set(name, initializer(tensor, builder.file));
+  for (const [name, tensor] of graph.initializers) values.set(name, initializer(tensor, builder));
   for (const [name, tensor] of options.constants ?? []) {
-    const isFloat = isFloatType(tensor.elementType);
-    values.set(name, builder.constant(name, tensor.shape, tensor.read(noExternalData), isFloat));
+    values.set(name, builder.tensor(name, tensor));
   }
   let isChannelsLast = false;
   if (inputs.every(({ name }) => values.has(name))) {
@@ -126,12 +134,8 @@ function isCast(name: string, readers: ReadonlyMap<string, readonly OnnxNode[]>,
   );
 }
 
-const noExternalData: ExternalReader = ({ location }) => {
-  throw new InvalidInputError(`the model keeps tensors in '${location}', which was not given`);
-};
-
 /** The initialisers as float32; each is decoded when it is read. */
-function fileSource(graph: OnnxGraph, readExternal: ExternalReader): WeightSource {
+function fileSource(graph: OnnxGraph, readExternal: ExternalReader | undefined): WeightSource {
   const find = (name: string): OnnxTensor => {
     const tensor = graph.initializers.get(name);
     if (tensor === undefined) throw new InvalidInputError(`there is no tensor '${name}'`);
@@ -147,7 +151,7 @@ function fileSource(graph: OnnxGraph, readExternal: ExternalReader): WeightSourc
   };
 }
 
-function initializer(tensor: OnnxTensor, file: WeightSource): Constant {
+function initializer(tensor: OnnxTensor, { file, readExternal }: OnnxGraphBuilder): Constant {
   const { name, shape, elementType } = tensor;
   const isFloat = isFloatType(elementType);
   return {
@@ -156,7 +160,7 @@ function initializer(tensor: OnnxTensor, file: WeightSource): Constant {
     isFloat,
     weight: { kind: 'stored', name },
     // Integers are read exactly.
-    read: isFloat ? () => file.read(name) : () => tensor.read(noExternalData),
+    read: isFloat ? () => file.read(name) : () => tensor.read(readExternal),
   };
 }
 
