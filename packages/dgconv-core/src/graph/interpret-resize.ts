@@ -57,6 +57,9 @@ export function resize(x: Value, output: Shape, attrs: ResizeAttrs): Float64Arra
   const [, outHeight, outWidth] = output as [number, number, number, number];
   const rows = resizeTaps(height, 0, attrs);
   const columns = resizeTaps(width, 1, attrs);
+  // The nearest pixel is taken as it is: nothing times an infinity would be NaN.
+  const between = (low: number, high: number, share: number): number =>
+    attrs.mode === 'nearest' ? low : low * (1 - share) + high * share;
   const result = new Float64Array(batch * outHeight * outWidth * channels);
   let position = 0;
   for (let n = 0; n < batch; n++)
@@ -65,9 +68,9 @@ export function resize(x: Value, output: Shape, attrs: ResizeAttrs): Float64Arra
         for (let c = 0; c < channels; c++) {
           const at = (row: number, column: number): number =>
             x.data[((n * height + row) * width + column) * channels + c]!;
-          const above = at(top, left) * (1 - across) + at(top, right) * across;
-          const below = at(bottom, left) * (1 - across) + at(bottom, right) * across;
-          result[position++] = above * (1 - down) + below * down;
+          const above = between(at(top, left), at(top, right), across);
+          const below = between(at(bottom, left), at(bottom, right), across);
+          result[position++] = between(above, below, down);
         }
   return result;
 }

@@ -340,6 +340,21 @@ test('resizing follows the coordinate rules of ONNX', (t) => {
   t.deepEqual(resize('nearest', 'asymmetric', 6, 'round-prefer-floor'), [0, 0, 6, 6, 12, 12]);
   t.deepEqual(resize('nearest', 'asymmetric', 6, 'round-prefer-ceil'), [0, 6, 6, 12, 12, 12]);
   t.deepEqual(resize('nearest', 'half-pixel', 2), [0, 12]);
+  const nearest = {
+    size: [1, 6],
+    mode: 'nearest',
+    coordinates: 'asymmetric',
+    rounding: 'floor',
+    scales: null,
+  } as const;
+  t.deepEqual(run([[1, 1, 3, 1]], [[1, Infinity, NaN]], { op: 'resize', attrs: nearest }), [
+    1,
+    1,
+    Infinity,
+    Infinity,
+    NaN,
+    NaN,
+  ]);
 });
 
 test('pointwise functions have the textbook values', (t) => {
