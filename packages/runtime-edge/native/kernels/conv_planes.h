@@ -11,17 +11,13 @@ namespace {
 
 #if defined(__wasm__) && DGC_LANES == 4
 
-// One row of output pixels for a run of blocks of output channels.
+// One row of output pixels of a block of output channels.
 struct PlaneJob {
-  const float* planes;  // of the first block's first step, at the row's first column
+  const float* planes;  // of the first step, at the row's first column
   int32_t plane;        // floats from the plane of a step to the next one
   int32_t steps;
-  int32_t width;  // in pixels; at least a tile's
-  int32_t blocks;
-  int32_t blocks_of_unit;  // that read the same planes
-  int32_t unit_floats;     // from the planes of a unit to the next one's
-  const float* weights;    // [step][kx][lane]
-  int32_t block_weights;   // floats
+  int32_t width;         // in pixels; at least a tile's
+  const float* weights;  // [step][kx][lane]
   const float* bias;
   const float* residual;  // null: none
   int32_t residual_pixel_stride;
@@ -30,58 +26,71 @@ struct PlaneJob {
   float low, high;
 };
 
+// V8 unrolls a small loop that lies in another one, and then loads everything for a step before it multiplies: with one
+// instruction a multiply-add the step is so small, and has to be a function of its own.
+#ifdef DGC_ISA_wasmrelaxed
+#define DGC_PLANE_TILE DGC_NOINLINE
+#define DGC_PLANE_ROW DGC_INLINE
+constexpr bool kPrefersEight = true;  // pixels: with seven, sums would wait for each other
+#else
+#define DGC_PLANE_TILE DGC_INLINE
+#define DGC_PLANE_ROW DGC_NOINLINE
+constexpr bool kPrefersEight = false;
+#endif
+
 // kGroup 0: any number of inputs a group, outputs that fill vectors, a plane holds floats. kGroup 1, 2: a plane holds vectors,
 // output lane o reads lane o ^ j of the block's inputs in step j, exchanged when the plane is made.
 template <int kGroup, int kKernel, int kStride>
 struct PlaneTiles {
   static constexpr int kUnit = kGroup == 0 ? 1 : kLanes;  // floats of a pixel
 
+  // One loop over tiles: engines unroll deeper nests until the sums no longer fit in registers.
   template <int kPixels>
-  static DGC_NOINLINE void run(const PlaneJob& shared) {
+  static DGC_PLANE_ROW void run(const PlaneJob& shared) {
     const PlaneJob job = shared;  // the compiler thinks that stores may change one that is shared
-    const float* planes = job.planes;
-    const float* weights = job.weights;
-    const float* bias = job.bias;
-    int32_t x = 0, left_of_unit = job.blocks_of_unit;
-    int64_t channel = 0;
-    // One loop over blocks and tiles: engines unroll deeper nests until the sums no longer fit in registers.
-    DGC_ROLLED for (int32_t left = job.blocks; left > 0;) {
-      run_tile<kPixels>(job, planes + x * (kStride * kUnit), weights, bias,
-                        job.residual ? job.residual + channel + x * job.residual_pixel_stride : nullptr,
-                        job.output + channel + x * job.output_pixel_stride);
-      const bool is_last = x + kPixels >= job.width;
+    const float* x = job.planes;
+    const float* residual = job.residual;
+    float* output = job.output;
+    DGC_ROLLED for (int32_t left = job.width; left > 0;) {
+      run_tile<kPixels>(job, x, residual, output);
       // The last tile is moved back to end with the row; it writes the same values again.
-      x = is_last ? 0 : x + 2 * kPixels <= job.width ? x + kPixels : job.width - kPixels;
-      weights += is_last ? job.block_weights : 0;
-      bias += is_last ? kLanes : 0;
-      channel += is_last ? kLanes : 0;
-      left -= is_last;
-      left_of_unit -= is_last;
-      planes += left_of_unit == 0 ? job.unit_floats : 0;
-      left_of_unit = left_of_unit == 0 ? job.blocks_of_unit : left_of_unit;
+      const int32_t by = left >= 2 * kPixels || left == kPixels ? kPixels : left - kPixels;
+      x += by * (kStride * kUnit);
+      output += by * job.output_pixel_stride;
+      residual += residual ? by * job.residual_pixel_stride : 0;
+      left -= by;
     }
   }
 
  private:
+  static constexpr int kReach = kUnit == 1 ? 5 : 64;
+
   template <int kPixels>
-  static DGC_INLINE void run_tile(const PlaneJob& job, const float* x, const float* weights, const float* bias,
-                                  const float* residual, float* output) {
-    constexpr int kColumns = (kPixels - 1) * kStride + kKernel;
+  static DGC_PLANE_TILE void run_tile(const PlaneJob& job, const float* x, const float* residual, float* output) {
+    constexpr int kColumns = (kPixels - 1) * kStride + kKernel, kPointers = (kColumns + kReach - 1) / kReach;
     V sums[kPixels];
-    const V first = load(bias);
+    const V first = load(job.bias);
     DGC_UNROLL for (int pixel = 0; pixel < kPixels; pixel++) sums[pixel] = first;
+    const float* weights = job.weights;
+    // V8 keeps a register for each offset from a pointer where it loads a float for all lanes.
+    const float* from[kPointers];
+    DGC_UNROLL for (int i = 0; i < kPointers; i++) {
+      from[i] = x + i * kReach;
+      asm("" : "+r"(from[i]));
+    }
     DGC_ROLLED for (int32_t left = job.steps; left > 0; left--) {
       V taps[kKernel];
       DGC_UNROLL for (int kx = 0; kx < kKernel; kx++) taps[kx] = load(weights + kx * kLanes);
       DGC_UNROLL for (int column = 0; column < kColumns; column++) {
-        const V input = kGroup == 0 ? splat(x[column]) : load(x + column * kUnit);
+        const float* at = from[column / kReach] + column % kReach * kUnit;
+        const V input = kGroup == 0 ? splat(*at) : load(at);
         DGC_UNROLL for (int kx = 0; kx < kKernel; kx++) {
           const int pixel = (column - kx) / kStride;
           if (column < kx || (column - kx) % kStride != 0 || pixel >= kPixels) continue;
           sums[pixel] = multiply_add(input, taps[kx], sums[pixel]);
         }
       }
-      x += job.plane;
+      DGC_UNROLL for (int i = 0; i < kPointers; i++) from[i] += job.plane;
       weights += kKernel * kLanes;
     }
     if (residual) {
@@ -155,6 +164,7 @@ struct PlaneConv {
   // of the input are read in the order of memory.
   struct Shape {
     int32_t pixels;         // of a tile
+    int32_t in_tiles;       // pixels of a row that tiles compute in place
     int32_t inputs;         // planes of a unit
     int32_t outputs;        // of a unit
     int32_t unit_channels;  // of the input
@@ -168,7 +178,10 @@ struct PlaneConv {
   static Shape shape(const ConvDesc& d) {
     Shape s;
     const int32_t by7 = (d.output_width + 6) / 7 * 7, by8 = (d.output_width + 7) / 8 * 8;
-    s.pixels = by8 < by7 ? 8 : 7;
+    s.pixels = by8 < by7 || (kPrefersEight && by8 == by7) ? 8 : 7;
+    // With a residual, which the output may be itself, no pixel may be computed twice.
+    const int32_t rest = d.output_width % s.pixels;
+    s.in_tiles = d.has_residual || d.output_width < s.pixels ? d.output_width - rest : d.output_width;
     s.inputs = d.group_inputs;
     s.outputs = kGroup == 0 ? d.output_channels / d.groups : kLanes;
     s.unit_channels = kGroup == 0 ? d.group_inputs : kLanes;
@@ -198,17 +211,15 @@ struct PlaneConv {
 
     PlaneJob job;
     job.plane = s.plane;
-    job.blocks = units * (s.outputs / kLanes);
-    job.blocks_of_unit = s.outputs / kLanes;
-    job.unit_floats = s.unit_floats;
-    job.block_weights = (int32_t)taps(d) * kLanes;
+    job.width = s.in_tiles;
     job.residual_pixel_stride = (int32_t)d.residual_pixel_stride;
     job.output_pixel_stride = (int32_t)d.output_pixel_stride;
     job.low = clamp.low;
     job.high = clamp.high;
-    const int32_t channel = first * s.outputs;
+    const int32_t channel = first * s.outputs, blocks_of_unit = s.outputs / kLanes;
+    const int32_t block_weights = (int32_t)taps(d) * kLanes;
     const float* weights = (const float*)args.packed + channel * taps(d);
-    job.bias = (const float*)args.packed + d.output_channels * taps(d) + channel;
+    const float* bias = (const float*)args.packed + d.output_channels * taps(d) + channel;
 
     const int64_t image_rows = image * d.input_height;
     const float* input = args.input + first * s.unit_channels;
@@ -234,10 +245,20 @@ struct PlaneConv {
       job.steps = (ky_end - ky_begin) * s.inputs;
       job.planes = planes + (row - base + ky_begin) * s.row_floats;
       job.weights = weights + ky_begin * s.inputs * kKernel * kLanes;
+      job.bias = bias;
       const int64_t pixel = (image * d.output_height + y) * d.output_width;
       job.output = args.output + pixel * d.output_pixel_stride + channel;
       job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
-      run_row(d, s, job, scratch);
+      for (int32_t unit = 0; unit < units; unit++, job.planes += s.unit_floats) {
+        for (int32_t block = 0; block < blocks_of_unit; block++) {
+          if (s.in_tiles > 0) run_tiles(s, job);
+          if (s.in_tiles < d.output_width) run_rest(d, s, job, scratch);
+          job.weights += block_weights;
+          job.bias += kLanes;
+          job.output += kLanes;
+          job.residual += job.residual ? kLanes : 0;
+        }
+      }
     }
     if (clamp.complete) return;
     const Strip strip = {image, 0, d.output_height, 0, 0};
@@ -249,38 +270,24 @@ struct PlaneConv {
     else Tiles::template run<7>(job);
   }
 
-  static void run_row(const ConvDesc& d, const Shape& s, PlaneJob job, float* tail) {
-    // With a residual, which the output may be itself, no pixel may be computed twice.
-    const bool in_tiles = d.output_width >= s.pixels && (!d.has_residual || d.output_width % s.pixels == 0);
-    job.width = in_tiles ? d.output_width : d.output_width / s.pixels * s.pixels;
-    if (job.width > 0) run_tiles(s, job);
-    if (!in_tiles) run_rest(d, s, job, job.width, tail);
-  }
-
   // The last pixels of a row: a whole tile beside the output, of which these are copied.
-  static void run_rest(const ConvDesc& d, const Shape& s, PlaneJob job, int32_t x, float* tail) {
+  static DGC_NOINLINE void run_rest(const ConvDesc& d, const Shape& s, PlaneJob job, float* tail) {
+    const int32_t x = s.in_tiles;
     const V low = splat(job.low), high = splat(job.high);
     float* output = job.output + x * d.output_pixel_stride;
     const float* residual = job.residual ? job.residual + x * d.residual_pixel_stride : nullptr;
-    const float* planes = job.planes + x * kStride * Tiles::kUnit;
-    const int32_t blocks = job.blocks;
+    job.planes += x * kStride * Tiles::kUnit;
     job.output = tail;
     job.output_pixel_stride = kLanes;
     job.residual = nullptr;
     job.width = s.pixels;
-    job.blocks = 1;
     job.low = -__builtin_inff();
     job.high = __builtin_inff();
-    for (int32_t block = 0; block < blocks; block++) {
-      job.planes = planes + block / job.blocks_of_unit * job.unit_floats;
-      run_tiles(s, job);
-      for (int32_t i = 0; i < d.output_width - x; i++) {
-        V sum = load(tail + i * kLanes);
-        if (residual) sum = sum + load(residual + i * d.residual_pixel_stride + block * kLanes);
-        store(output + i * d.output_pixel_stride + block * kLanes, at_most(at_least(sum, low), high));
-      }
-      job.weights += job.block_weights;
-      job.bias += kLanes;
+    run_tiles(s, job);
+    for (int32_t i = 0; i < d.output_width - x; i++) {
+      V sum = load(tail + i * kLanes);
+      if (residual) sum = sum + load(residual + i * d.residual_pixel_stride);
+      store(output + i * d.output_pixel_stride, at_most(at_least(sum, low), high));
     }
   }
 

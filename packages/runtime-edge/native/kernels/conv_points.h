@@ -1,4 +1,5 @@
-// 1x1 convolution for WebAssembly: products with the matrix of each group, inputs straight from NHWC.
+// 1x1 convolution for WebAssembly: products with the matrix of each group. Inputs are read straight from NHWC where few outputs
+// need them; where many do, four pixels' are brought together first, so that one pointer reaches them all.
 #pragma once
 
 #include "conv_reference.h"
@@ -12,9 +13,10 @@ namespace {
 template <int kVectors>
 struct PointTiles {
   struct Job {
-    const float* input;  // of the chunk's first pixel and the first panel's group
-    int32_t input_pixel_stride;
-    int32_t inputs;  // of a group
+    const float* input;   // of the chunk's first pixel and the first panel's group
+    int32_t pixel_step;   // floats from a pixel's inputs to the next one's; of a tile's four together: a quarter
+    int32_t group_step;   // floats from a group's inputs to the next one's
+    int32_t inputs;       // of a group
     const float* weights;  // [panel][input][vector][lane]
     const float* bias;
     int32_t panels, panels_of_group;
@@ -26,7 +28,8 @@ struct PointTiles {
     float low, high;
   };
 
-  template <int kRows>
+  // kTogether: the inputs are [group][tile][input][row].
+  template <int kRows, bool kTogether>
   static DGC_NOINLINE void run(const Job& shared) {
     const Job job = shared;  // the compiler thinks that stores may change one that is shared
     const float* weights = job.weights;
@@ -35,7 +38,7 @@ struct PointTiles {
     int32_t pixel = 0, left_of_group = job.panels_of_group;
     // One loop over panels and tiles: engines unroll deeper nests until the sums no longer fit in registers.
     DGC_ROLLED for (int32_t left = job.panels; left > 0;) {
-      run_tile<kRows>(job, job.input + group + pixel * job.input_pixel_stride, weights, bias,
+      run_tile<kRows, kTogether>(job, job.input + group + pixel * job.pixel_step, weights, bias,
                       job.residual ? job.residual + channel + pixel * job.residual_pixel_stride : nullptr,
                       job.output + channel + pixel * job.output_pixel_stride);
       const bool is_last = pixel + kRows == job.pixels;
@@ -45,7 +48,7 @@ struct PointTiles {
       channel += is_last ? kVectors * kLanes : 0;
       left -= is_last;
       left_of_group -= is_last;
-      group += left_of_group == 0 ? job.inputs : 0;
+      group += left_of_group == 0 ? job.group_step : 0;
       left_of_group = left_of_group == 0 ? job.panels_of_group : left_of_group;
     }
   }
@@ -71,14 +74,14 @@ struct PointTiles {
           residual += job.residual_pixel_stride;
         }
         store(output, at_most(at_least(sum, low), high));
-        input += job.input_pixel_stride;
+        input += job.pixel_step;
         output += job.output_pixel_stride;
       }
     }
   }
 
  private:
-  template <int kRows>
+  template <int kRows, bool kTogether>
   static DGC_INLINE void run_tile(const Job& job, const float* input, const float* weights, const float* bias,
                                   const float* residual, float* output) {
     V sums[kRows][kVectors];
@@ -86,13 +89,21 @@ struct PointTiles {
       const V first = load(bias + v * kLanes);
       DGC_UNROLL for (int row = 0; row < kRows; row++) sums[row][v] = first;
     }
-    const float* x[kRows];
-    DGC_UNROLL for (int row = 0; row < kRows; row++) x[row] = input + row * job.input_pixel_stride;
     int32_t left = job.inputs;
-    DGC_ROLLED for (; left > 0; left--) {
-      step<kRows>(x, 0, weights, sums);
-      DGC_UNROLL for (int row = 0; row < kRows; row++) x[row]++;
-      weights += kVectors * kLanes;
+    if constexpr (kTogether) {
+      DGC_ROLLED for (; left > 0; left--) {
+        step<kRows>([&](int row) { return input[row]; }, weights, sums);
+        input += kRows;
+        weights += kVectors * kLanes;
+      }
+    } else {
+      const float* x[kRows];
+      DGC_UNROLL for (int row = 0; row < kRows; row++) x[row] = input + row * job.pixel_step;
+      DGC_ROLLED for (; left > 0; left--) {
+        step<kRows>([&](int row) { return *x[row]; }, weights, sums);
+        DGC_UNROLL for (int row = 0; row < kRows; row++) x[row]++;
+        weights += kVectors * kLanes;
+      }
     }
     if (residual) {
       DGC_UNROLL for (int row = 0; row < kRows; row++) {
@@ -107,12 +118,12 @@ struct PointTiles {
     }
   }
 
-  template <int kRows>
-  static DGC_INLINE void step(const float* const (&x)[kRows], int k, const float* weights, V (&sums)[kRows][kVectors]) {
+  template <int kRows, typename Input>
+  static DGC_INLINE void step(const Input& input_of, const float* weights, V (&sums)[kRows][kVectors]) {
     V w[kVectors];
     DGC_UNROLL for (int v = 0; v < kVectors; v++) w[v] = load(weights + v * kLanes);
     DGC_UNROLL for (int row = 0; row < kRows; row++) {
-      const V input = splat(x[row][k]);
+      const V input = splat(input_of(row));
       DGC_UNROLL for (int v = 0; v < kVectors; v++) sums[row][v] = multiply_add(input, w[v], sums[row][v]);
     }
   }
@@ -123,12 +134,13 @@ template <int kVectors>
 struct PointConv {
   using Tiles = PointTiles<kVectors>;
   static constexpr int32_t kPanel = kVectors * kLanes;
-  static constexpr int32_t kRows = 4, kChunk = 16 * kRows;
+  static constexpr int32_t kRows = 4, kMostPixels = 16 * kRows;
 
   static bool supports(const ConvDesc& d) {
-    return d.kernel_height == 1 && d.kernel_width == 1 && d.stride_height == 1 && d.stride_width == 1 && d.pad_top == 0 &&
-           d.pad_left == 0 && d.output_height == d.input_height && d.output_width == d.input_width &&
-           d.pre == PreKind::kNone && !d.input_index && d.output_channels / d.groups % kPanel == 0;
+    return d.kernel_height == 1 && d.kernel_width == 1 && d.pad_top == 0 && d.pad_left == 0 &&
+           (d.output_height - 1) * d.stride_height < d.input_height && (d.output_width - 1) * d.stride_width < d.input_width &&
+           (is_whole(d) || brings_together(d)) && d.pre == PreKind::kNone && !d.input_index &&
+           d.output_channels / d.groups % kPanel == 0;
   }
 
   static size_t packed_bytes(const ConvDesc& d) {
@@ -145,14 +157,16 @@ struct PointConv {
     for (int32_t o = 0; o < d.output_channels; o++) *to++ = weights.bias ? weights.bias[o] : 0.0f;
   }
 
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static size_t scratch_bytes(const ConvDesc& d) {
+    return brings_together(d) ? (size_t)(chunk(d) * d.groups * (int64_t)d.group_inputs) * sizeof(float) : 0;
+  }
 
-  static int64_t work_items(const ConvDesc& d) { return (pixels(d) + kChunk - 1) / kChunk; }
+  static int64_t work_items(const ConvDesc& d) { return (pixels(d) + chunk(d) - 1) / chunk(d); }
 
-  static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void*) {
+  static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void* scratch) {
     const Clamp clamp = clamp_of(d.activation);
+    const int32_t pixels_of_chunk = chunk(d);
     typename Tiles::Job job;
-    job.input_pixel_stride = (int32_t)d.input_pixel_stride;
     job.inputs = d.group_inputs;
     job.weights = (const float*)args.packed;
     job.bias = job.weights + (int64_t)d.output_channels * d.group_inputs;
@@ -163,22 +177,30 @@ struct PointConv {
     job.low = clamp.low;
     job.high = clamp.high;
     for (int64_t item = begin; item < end; item++) {
-      const int64_t first = item * kChunk, left = pixels(d) - first;
-      const int32_t count = left < kChunk ? (int32_t)left : kChunk;
-      if (kVectors == 1 && d.group_inputs == 4 && d.output_channels == 4 * d.groups) {
+      const int64_t first = item * pixels_of_chunk, left = pixels(d) - first;
+      const int32_t count = left < pixels_of_chunk ? (int32_t)left : pixels_of_chunk;
+      if (kVectors == 1 && d.group_inputs == 4 && d.output_channels == 4 * d.groups && is_whole(d)) {
         // Few pixels at a time: they are as many streams of memory.
         for (int32_t pixel = 0; pixel < count; pixel += job.pixels) {
-          place(d, args, first + pixel, job);
-          job.pixels = count - pixel < 8 ? count - pixel : 8;
+          place(d, args, first + pixel, count - pixel < 8 ? count - pixel : 8, job);
           Tiles::run_fours(job);
         }
       } else {
-        place(d, args, first, job);
-        job.pixels = count / kRows * kRows;
-        if (job.pixels > 0) Tiles::template run<kRows>(job);
-        place(d, args, first + job.pixels, job);
-        job.pixels = count % kRows;
-        if (job.pixels > 0) Tiles::template run<1>(job);
+        const int32_t whole = count / kRows * kRows;
+        place(d, args, first, whole, job);
+        if (whole > 0 && brings_together(d)) {
+          bring_together(d, args.input, first, whole, (float*)scratch);
+          job.input = (const float*)scratch;
+          job.pixel_step = d.group_inputs;
+          job.group_step = whole * d.group_inputs;
+          Tiles::template run<kRows, true>(job);
+        } else if (whole > 0) {
+          Tiles::template run<kRows, false>(job);
+        }
+        for (int32_t pixel = whole; pixel < count; pixel++) {
+          place(d, args, first + pixel, 1, job);
+          Tiles::template run<1, false>(job);
+        }
       }
       if (clamp.complete) continue;
       for (int64_t pixel = first; pixel < first + count; pixel++) {
@@ -191,11 +213,75 @@ struct PointConv {
  private:
   static int64_t pixels(const ConvDesc& d) { return (int64_t)d.batch * d.output_height * d.output_width; }
 
-  static void place(const ConvDesc& d, const ConvArgs& args, int64_t pixel, typename Tiles::Job& job) {
-    job.input = args.input + pixel * d.input_pixel_stride;
+  // Whether the outputs' pixels follow each other in the input, too.
+  static bool is_whole(const ConvDesc& d) {
+    return d.output_height == d.input_height && d.output_width == d.input_width && d.stride_height == 1 && d.stride_width == 1;
+  }
+
+  static bool brings_together(const ConvDesc& d) { return d.output_channels / d.groups >= kFewestOutputs; }
+
+  // Of a work item, a multiple of a tile's: so many that what is brought together stays in the second-level cache.
+  static int32_t chunk(const ConvDesc& d) {
+    const int64_t fitting = kChunkFloats / ((int64_t)d.groups * d.group_inputs) / kRows * kRows;
+    return fitting < kRows ? kRows : fitting < kMostPixels ? (int32_t)fitting : kMostPixels;
+  }
+
+  static const float* input_of(const ConvDesc& d, const float* input, int64_t pixel) {
+    if (is_whole(d)) return input + pixel * d.input_pixel_stride;
+    const int64_t x = pixel % d.output_width * d.stride_width;
+    const int64_t y = pixel / d.output_width % d.output_height * d.stride_height;
+    const int64_t image = pixel / d.output_width / d.output_height;
+    return input + ((image * d.input_height + y) * d.input_width + x) * d.input_pixel_stride;
+  }
+
+  static void place(const ConvDesc& d, const ConvArgs& args, int64_t pixel, int32_t count, typename Tiles::Job& job) {
+    job.input = input_of(d, args.input, pixel);
+    job.pixel_step = (int32_t)d.input_pixel_stride;
+    job.group_step = d.group_inputs;
+    job.pixels = count;
     job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride : nullptr;
     job.output = args.output + pixel * d.output_pixel_stride;
   }
+
+  // [group][tile][input][row]
+  static void bring_together(const ConvDesc& d, const float* input, int64_t first, int32_t count, float* to) {
+    const int32_t inputs = d.group_inputs;
+    for (int32_t pixel = 0; pixel < count; pixel += kRows) {
+      const float* rows[kRows];
+      for (int32_t row = 0; row < kRows; row++) rows[row] = input_of(d, input, first + pixel + row);
+      for (int32_t g = 0; g < d.groups; g++) {
+        interleave(rows, g * inputs, inputs, to + ((int64_t)g * count + pixel) * inputs);
+      }
+    }
+  }
+
+  static DGC_NOINLINE void interleave(const float* const (&rows)[kRows], int32_t first, int32_t count, float* to) {
+    const float *p0 = rows[0] + first, *p1 = rows[1] + first, *p2 = rows[2] + first, *p3 = rows[3] + first;
+    DGC_ROLLED for (; count >= 4; count -= 4) {
+      const V a = load(p0), b = load(p1), c = load(p2), e = load(p3);
+      const V ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
+      const V ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7), ce2 = __builtin_shufflevector(c, e, 2, 6, 3, 7);
+      store(to, __builtin_shufflevector(ab, ce, 0, 1, 4, 5));
+      store(to + 4, __builtin_shufflevector(ab, ce, 2, 3, 6, 7));
+      store(to + 8, __builtin_shufflevector(ab2, ce2, 0, 1, 4, 5));
+      store(to + 12, __builtin_shufflevector(ab2, ce2, 2, 3, 6, 7));
+      p0 += 4;
+      p1 += 4;
+      p2 += 4;
+      p3 += 4;
+      to += 16;
+    }
+    DGC_ROLLED for (; count > 0; count--) {
+      to[0] = *p0++;
+      to[1] = *p1++;
+      to[2] = *p2++;
+      to[3] = *p3++;
+      to += 4;
+    }
+  }
+
+  static constexpr int32_t kFewestOutputs = 24;
+  static constexpr int64_t kChunkFloats = 131072;
 };
 
 #endif

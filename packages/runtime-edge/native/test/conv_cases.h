@@ -127,6 +127,11 @@ inline std::vector<ConvCase> conv_cases(size_t step) {
   cases.push_back(conv_case(1, 14, 14, 1, 300, 130, 1));
   cases.push_back(conv_case(1, 6, 6, 1, 130, 300, 3));
   cases.push_back(conv_case(70, 1, 1, 1, 20, 30, 1));
+  // Several groups of many outputs.
+  for (int stride : {1, 2}) {
+    cases.push_back(conv_case(2, 9, 7, 3, 10, 24, 1, stride));
+    cases.push_back(conv_case(1, 9, 16, 2, 7, 28, 1, stride));
+  }
   // More rows than a strip holds.
   for (int size : {1, 2, 4, 12}) {
     cases.push_back(conv_case(1, 61, 23, 60 / size, size, size, 3));
