@@ -318,6 +318,18 @@ test('external data are read beside the model, and nowhere else', (t) => {
   }
 });
 
+test('what holds nothing is left out of a concatenation', (t) => {
+  const nodes = [node('Concat', ['x', 'w'], ['y'], [{ name: 'axis', type: 2, i: 1 }])];
+  const model = importOnnx(encode({ nodes, initializers: [floats('w', [1, 0, 2, 2], [])], input: [1, 1, 2, 2] }));
+  t.deepEqual(run(model, [1, 2, 3, 4]), [1, 2, 3, 4]);
+});
+
+test('two inputs of one name are refused', (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'dgconv-onnx-')), 'model.onnx');
+  writeFileSync(file, encode({ nodes: relu, inputs: ['x', 'x'] }));
+  t.throws(() => importModel(file), { instanceOf: InvalidInputError, message: /two inputs are named 'x'$/ });
+});
+
 test('integers and constants may lie beside the model, too, and the hash of the source covers what does', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'dgconv-onnx-'));
   const { INT64, FLOAT } = TensorProto.DataType;

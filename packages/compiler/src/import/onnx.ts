@@ -72,7 +72,7 @@ export function importDecodedOnnx(model: OnnxModel, options: OnnxImportOptions =
   }
   const readers = readersOf(graph.nodes);
   for (const input of inputs) {
-    if (values.has(input.name)) continue;
+    if (options.constants?.has(input.name) === true) continue;
     const form = inputForm(input, readers.get(input.name) ?? []);
     const isOnlyCast = isCast(input.name, readers);
     isChannelsLast ||= form === 'given' && input.dimensions?.length === 4;

@@ -40,6 +40,14 @@ test('a broken rule is told with the node', (t) => {
     "node 'node': it reads 'node', which no earlier node computes",
   );
   refused({ ...graph, outputs: [{ name: 'y', value: 'z' }] }, "output 'y' is 'z', which no node computes");
+  refused({ ...graph, outputs: [{ name: '', value: 'node' }] }, 'an output has no name');
+  const twice = { name: 'y', value: 'node' };
+  refused({ ...graph, outputs: [twice, twice] }, "two outputs are named 'y'");
+  refused({ ...graph, inputs: [...graph.inputs, ...graph.inputs] }, "two inputs are named 'a'");
+  refused(
+    { ...graph, outputs: [{ name: 'y\0', value: 'node' }] },
+    String.raw`the name of an output holds a NUL: "y\u0000"`,
+  );
   refused({ ...graph, inputs: [{ name: 'a', shape: [1, 0, 4, 2] }] }, "input 'a' has shape [1, 0, 4, 2]");
   refused(
     { ...graph, inputs: [{ name: 'a', shape: [1, 4, 4, 3] }] },

@@ -161,6 +161,13 @@ const nodeRules: readonly NodeRule[] = [
   literalRule,
 ];
 
+/** What is wrong with the name of an input or output, or null. Runtimes take names as C strings, which a NUL ends. */
+function borderNameRule(what: 'input' | 'output', name: string, taken: ReadonlySet<string>): string | null {
+  if (name === '') return `an ${what} has no name`;
+  if (name.includes('\0')) return `the name of an ${what} holds a NUL: ${JSON.stringify(name)}`;
+  return taken.has(name) ? `two ${what}s are named '${name}'` : null;
+}
+
 /** Names, order and ends of the graph as a whole: what is wrong, or null. */
 function structureRule(graph: Graph): string | null {
   if (graph.formatVersion !== '1.0') return `format version '${String(graph.formatVersion)}' is not '1.0'`;
@@ -168,8 +175,8 @@ function structureRule(graph: Graph): string | null {
   if (graph.outputs.length === 0) return 'the graph has no output';
   const values = new Set<string>();
   for (const { name, shape } of graph.inputs) {
-    if (name === '') return 'an input has no name';
-    if (values.has(name)) return `two inputs are named '${name}'`;
+    const wrong = borderNameRule('input', name, values);
+    if (wrong !== null) return wrong;
     if (shape.length === 0 || !shape.every(isCount)) return `input '${name}' has shape ${formatShape(shape)}`;
     values.add(name);
   }
@@ -182,7 +189,8 @@ function structureRule(graph: Graph): string | null {
   }
   const names = new Set<string>();
   for (const { name, value } of graph.outputs) {
-    if (names.has(name)) return `two outputs are named '${name}'`;
+    const wrong = borderNameRule('output', name, names);
+    if (wrong !== null) return wrong;
     if (!values.has(value)) return `output '${name}' is '${value}', which no node computes`;
     names.add(name);
   }

@@ -129,7 +129,11 @@ export function Transpose(context: OnnxNodeContext): Dynamic {
 
 export function Concat(context: OnnxNodeContext): Dynamic {
   const { builder } = context;
-  const operands = context.inputs.flatMap((operand) => (operand === null ? [] : [operand]));
+  // Constants that hold nothing add nothing.
+  const operands = context.inputs.filter(
+    (operand): operand is Operand =>
+      operand !== null && (operand.kind === 'dynamic' || elementCount(operand.shape) > 0),
+  );
   const rank = operands[0]?.shape.length ?? context.refuse('it has no inputs');
   const axis = context.axis(context.int('axis', 1), rank);
   if (operands.some((operand) => operand.shape.length !== rank)) context.refuse('its inputs differ in rank');

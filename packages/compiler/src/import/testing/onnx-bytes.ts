@@ -57,18 +57,21 @@ export interface Parts {
   readonly nodes: onnx.INodeProto[];
   readonly initializers?: onnx.ITensorProto[];
   readonly input?: Dimensions;
+  /** Default: x alone. */
+  readonly inputs?: readonly string[];
   readonly outputs?: readonly string[];
   readonly inputType?: number;
   readonly functions?: onnx.IFunctionProto[];
 }
 
-/** A model with the input x and the output y. */
+/** A model, with the input x and the output y where nothing else is said. */
 export function encode(parts: Parts): Uint8Array {
   const {
     opset = 13,
     nodes,
     initializers = [],
     input = [1, 2, 2, 2],
+    inputs = ['x'],
     outputs = ['y'],
     inputType,
     functions = [],
@@ -77,7 +80,7 @@ export function encode(parts: Parts): Uint8Array {
     name: 'test',
     node: nodes,
     initializer: initializers,
-    input: [value('x', input, inputType)],
+    input: inputs.map((name) => value(name, input, inputType)),
     output: outputs.map((name) => value(name, [])),
   };
   const opsetImport = [
