@@ -13,16 +13,18 @@ import type { ConformanceCase } from './conformance-case.js';
 import { interpretedOutputs } from './golden-suite.js';
 
 /**
- * A network's own ops as cases: each node alone, with its weights, on random inputs in ±1, against the interpreter. Nodes that do the
- * same on the same shapes with other weights are one case.
+ * A network's own ops as cases: each node alone, with its weights and the constants that it takes, on random inputs in ±1, against
+ * the interpreter. Nodes that do the same on the same shapes with other weights are one case; those that no input reaches are none.
  */
 export function modelSuite({ graph, weights }: Model): ConformanceCase[] {
   const shapes = inferShapes(graph);
+  const constants = new Map(graph.nodes.filter(({ op }) => op === 'constant').map((node) => [node.id, node]));
   const seen = new Set<string>();
   return graph.nodes
     .filter((node) => {
+      if (node.inputs.every((input) => constants.has(input))) return false;
       const kind = JSON.stringify(
-        [node.op, node.attrs, node.inputs.map((input) => shapes.get(input))],
+        [node.op, node.attrs, node.inputs.map((input) => [shapes.get(input), constants.has(input)])],
         (_key, value: unknown) => (value instanceof Mask ? recogniseGrouping(value) : value),
       );
       return !seen.has(kind) && seen.add(kind);
@@ -31,7 +33,7 @@ export function modelSuite({ graph, weights }: Model): ConformanceCase[] {
       name: `${graph.metadata.name || 'model'}/${node.id} (${node.op})`,
       *prepare(format, enter) {
         enter('compile');
-        const model: Model = { graph: nodeAlone(node, shapes, graph.metadata.name), weights };
+        const model: Model = { graph: nodeAlone(node, constants, shapes, graph.metadata.name), weights };
         const random = new RandomSource(1);
         const feeds = Object.fromEntries(
           model.graph.inputs.map(({ name, shape }) => [
@@ -48,12 +50,18 @@ export function modelSuite({ graph, weights }: Model): ConformanceCase[] {
     }));
 }
 
-/** A graph of one node; values that it takes twice are one input. */
-function nodeAlone(node: Node, shapes: ReadonlyMap<string, Shape>, name: string): Model['graph'] {
+/** A graph of one node and its constants; values that it takes twice are one input. */
+function nodeAlone(
+  node: Node,
+  constants: ReadonlyMap<string, Node>,
+  shapes: ReadonlyMap<string, Shape>,
+  name: string,
+): Model['graph'] {
+  const taken = [...new Set(node.inputs)];
   return {
     formatVersion: '1.0',
-    nodes: [node],
-    inputs: [...new Set(node.inputs)].map((input) => ({ name: input, shape: shapes.get(input)! })),
+    nodes: [...taken.flatMap((input) => constants.get(input) ?? []), node],
+    inputs: taken.filter((input) => !constants.has(input)).map((input) => ({ name: input, shape: shapes.get(input)! })),
     outputs: [{ name: node.id, value: node.id }],
     metadata: { name },
   };
