@@ -286,6 +286,15 @@ test('an unknown engine and an unknown instruction set are refused', async (t) =
     });
 });
 
+test('a batch that WebAssembly has no addresses for is refused, not cut to what fits', async (t) => {
+  const wide = new GraphBuilder({ name: 'wide' });
+  const value = wide.relu('y', wide.input('x', [1, 1024, 1024, 1]));
+  const file = encodeEdge({ graph: wide.build([{ name: 'y', value }]), weights: mapSource(new Map()) });
+  // 4 GiB of input and 4 MiB more.
+  const load = EdgeSession.load(file, { engine: 'wasm', maxBatch: 1025 });
+  await t.throwsAsync(load, { instanceOf: InvalidInputError, message: /no memory for 4299161600 bytes/ });
+});
+
 test('DGCONV_ISA forces an instruction set, and is named if there is no such', (t) => {
   if (!testEngines.includes('native')) return t.pass('there is no native engine');
   const code = `import { EdgeSession } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};

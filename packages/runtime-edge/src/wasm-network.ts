@@ -158,7 +158,8 @@ export class WasmNetwork {
   }
 
   #allocate(bytes: number): number {
-    const pointer = this.#exports.malloc(Math.max(bytes, 8));
+    // Addresses have 32 bits; a larger number would wrap to a small one.
+    const pointer = bytes < 2 ** 32 ? this.#exports.malloc(Math.max(bytes, 8)) : 0;
     if (pointer === 0) throw new WasmFailure('out-of-memory', `no memory for ${bytes} bytes`);
     return pointer;
   }
