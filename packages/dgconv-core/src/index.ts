@@ -73,6 +73,7 @@ export {
   convolutionKey,
   convolutionShapes,
   describeConvolution,
+  latencyCaseDecoder,
   type LatencyEntry,
   type LatencyTable,
   type NetworkLatency,

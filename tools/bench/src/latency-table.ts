@@ -1,64 +1,9 @@
-import { emitters } from '@dgconv/compiler';
-import {
-  contiguousGrouping,
-  type ConvolutionShape,
-  convolutionKey,
-  convolutionShapes,
-  type Graph,
-  greatestCommonDivisor,
-  initialWeights,
-  type LatencyEntry,
-  type LatencyTable,
-  mapSource,
-  type NetworkLatency,
-} from '@dgconv/core';
+import { convolutionKey, type LatencyTable } from '@dgconv/core';
 import { EdgeSession } from '@dgconv/runtime-edge';
 import { inputsOf } from './inputs.js';
 import { interleave, median } from './interleave.js';
+import { type LatencyCase, latencyTable, layerFile, type MeasuredNetwork, planLatencies } from './latency-plan.js';
 import { cpuName } from './rows.js';
-
-/** A network to measure: the graph whose convolutions go into the table, and the same compiled. */
-export interface MeasuredNetwork {
-  readonly graph: Graph;
-  /** A `.edge` file. */
-  readonly bytes: Uint8Array;
-}
-
-const divisors = (value: number): number[] =>
-  Array.from({ length: value }, (_, index) => index + 1).filter((groups) => value % groups === 0);
-
-/** One convolution with bias and ReLU, with random weights. */
-function layer({ channelsIn, channelsOut, height, width, ...window }: ConvolutionShape, groups: number): Uint8Array {
-  const { kernelSize, strides, dilations, padding } = window;
-  const graph: Graph = {
-    formatVersion: '1.0',
-    inputs: [{ name: 'input', shape: [1, height, width, channelsIn] }],
-    nodes: [
-      {
-        id: 'conv',
-        op: 'conv2d',
-        inputs: ['input'],
-        attrs: {
-          ...{ kernelSize, strides, dilations, padding },
-          connectivity: contiguousGrouping(channelsOut, channelsIn, groups),
-          pre: 'none',
-          activation: { function: 'relu' },
-        },
-        weights: { kernel: { kind: 'stored', name: 'kernel' }, bias: { kind: 'stored', name: 'bias' } },
-        origin: ['conv'],
-      },
-    ],
-    outputs: [{ name: 'output', value: 'conv' }],
-    metadata: { name: 'layer' },
-  };
-  return emitters.edge({ graph, weights: mapSource(initialWeights(graph, 1)) });
-}
-
-/** The number of groups that a convolution has as it stands; null where it has none of equal size. */
-function groupsOf({ node }: ReturnType<typeof convolutionShapes>[number]): number | null {
-  const { connectivity } = node.attrs;
-  return connectivity.kind === 'dense' || connectivity.kind === 'equal' ? connectivity.groups : null;
-}
 
 /** Runs of a turn: those that fetch back what others have pushed out of the caches, and those that are timed. */
 const turn = { untimed: 2, timed: 5 } as const;
@@ -107,33 +52,27 @@ export async function measureLatencies(
     readonly onProgress?: (done: number, total: number) => void;
   },
 ): Promise<LatencyTable> {
-  const convolutions = networks.map(({ graph }) => convolutionShapes(graph));
-  const shapes = new Map(convolutions.flat().map(({ shape }) => [convolutionKey(shape), shape]));
-  const total = shapes.size + networks.length;
-  const entries: LatencyEntry[] = [];
-  const times = new Map<string, number>();
-  let done = 0;
-  for (const [key, shape] of shapes) {
-    const candidates = divisors(greatestCommonDivisor(shape.channelsIn, shape.channelsOut));
-    const medians = await kernelTimes(
-      candidates.map((groups) => layer(shape, groups)),
-      options,
-    );
-    for (const [at, groups] of candidates.entries()) {
-      entries.push({ ...shape, groups, ms: medians[at]! });
-      times.set(`${key} ${groups}`, medians[at]!);
-    }
-    options.onProgress?.(++done, total);
+  const plan = planLatencies(networks.map(({ graph }) => graph));
+  const total = plan.cases.length + networks.length;
+  const caseMs: number[] = [];
+  for (const cases of ofEqualShape(plan.cases)) {
+    caseMs.push(...(await kernelTimes(cases.map(layerFile), options)));
+    options.onProgress?.(caseMs.length, total);
   }
-  const whole = new Map<string, NetworkLatency>();
-  for (const [at, { graph, bytes }] of networks.entries()) {
-    const ms = await runTime(bytes, options);
-    const measured = convolutions[at]!.reduce(
-      (sum, convolution) => sum + (times.get(`${convolutionKey(convolution.shape)} ${groupsOf(convolution)}`) ?? 0),
-      0,
-    );
-    whole.set(graph.metadata.name, { name: graph.metadata.name, ms, restMs: Math.max(ms - measured, 0) });
-    options.onProgress?.(++done, total);
+  const networkMs: number[] = [];
+  for (const { bytes } of networks) {
+    networkMs.push(await runTime(bytes, options));
+    options.onProgress?.(caseMs.length + networkMs.length, total);
   }
-  return { cpu: cpuName(), threads: options.threads, networks: [...whole.values()], entries };
+  return latencyTable(plan, { caseMs, networkMs }, { cpu: cpuName(), threads: options.threads });
+}
+
+/** Neighbours of one shape together: they take turns. */
+function ofEqualShape(cases: readonly LatencyCase[]): LatencyCase[][] {
+  const byShape = new Map<string, LatencyCase[]>();
+  for (const latencyCase of cases) {
+    const key = convolutionKey(latencyCase);
+    byShape.set(key, [...(byShape.get(key) ?? []), latencyCase]);
+  }
+  return [...byShape.values()];
 }

@@ -52,3 +52,18 @@ test('a missing table is named', refusal, 3, /absent\.json/, 'ms=1', '--latency-
 test('a table that is no JSON is named', refusal, 3, /broken\.json: not JSON/, 'ms=1', '--latency-table', file('broken.json', '{')); // prettier-ignore
 test('a table of another network says of which', refusal, 3, /other\.json: it has times of 'lenet', and the network is 'g_resnet_mnist'/, 'ms=1', '--latency-table', file('other.json', JSON.stringify({ cpu: '', threads: 1, networks: [{ name: 'lenet', ms: 1, restMs: 0 }], entries: [] }))); // prettier-ignore
 test('a table without times says what is missing', refusal, 3, /empty\.json: it lacks the time of 'conv1' \(3×3, stride 2, padding 1, 1 → 16 channels, input 28×28\) in 1 group/, 'ms=1', '--latency-table', file('empty.json', JSON.stringify({ cpu: '', threads: 1, networks: [{ name: 'g_resnet_mnist', ms: 1, restMs: 0 }], entries: [] }))); // prettier-ignore
+
+test('a bundle for a board is written once, and its table is made of what the board measured', async (t) => {
+  const board = join(folder, 'board');
+  const written = await dgconv('bench', '--model', 'g_resnet_mnist', '--bundle', board, '--json', '--quiet');
+  t.is(written.code, 0, written.stderr);
+  t.is((JSON.parse(written.stdout) as { files: number }).files, readFileSync(join(board, 'files.txt'), 'utf8').trim().split('\n').length); // prettier-ignore
+  const again = await dgconv('bench', '--model', 'g_resnet_mnist', '--bundle', board);
+  t.is(again.code, 2);
+  const unmeasured = await dgconv('bench', '--result', board, '--latency-table', join(folder, 'board.json'));
+  t.is(unmeasured.code, 3);
+  t.regex(unmeasured.stderr, /times\.jsonl/);
+  const without = await dgconv('bench', '--result', board);
+  t.is(without.code, 2);
+  t.regex(without.stderr, /goes with --latency-table/);
+});

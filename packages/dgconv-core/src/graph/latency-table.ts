@@ -90,24 +90,26 @@ const milliseconds: decode.Decoder<number> = (value, place) => {
 
 const padding: decode.Decoder<Padding> = decode.object({ top: pixels, bottom: pixels, left: pixels, right: pixels });
 
+const caseFields = {
+  channelsIn: count,
+  channelsOut: count,
+  height: count,
+  width: count,
+  kernelSize: decode.pair(count),
+  strides: decode.pair(count),
+  dilations: decode.pair(count),
+  padding,
+  groups: count,
+};
+
+/** A convolution with a number of groups, without its time. */
+export const latencyCaseDecoder: decode.Decoder<Omit<LatencyEntry, 'ms'>> = decode.object(caseFields);
+
 const latencyTable: decode.Decoder<LatencyTable> = decode.object({
   cpu: decode.string,
   threads: count,
   networks: decode.array(decode.object({ name: decode.string, ms: milliseconds, restMs: milliseconds })),
-  entries: decode.array(
-    decode.object({
-      channelsIn: count,
-      channelsOut: count,
-      height: count,
-      width: count,
-      kernelSize: decode.pair(count),
-      strides: decode.pair(count),
-      dilations: decode.pair(count),
-      padding,
-      groups: count,
-      ms: milliseconds,
-    }),
-  ),
+  entries: decode.array(decode.object<LatencyEntry>({ ...caseFields, ms: milliseconds })),
 });
 
 /**

@@ -1,16 +1,19 @@
 import {
   bench,
   chromeTrace,
+  type MeasuredNetwork,
   measureLatencies,
   measureWasmPeakGflops,
   modelOfCase,
   modelOfFiles,
   modelOfNetwork,
   profileModel,
+  readLatencyBundle,
   suiteNamed,
   suites,
   tableOf,
   withoutLearning,
+  writeLatencyBundle,
   type BenchModel,
 } from '@dgconv/bench';
 import { InvalidInputError, UsageError, type Graph } from '@dgconv/core';
@@ -25,6 +28,7 @@ import {
 } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { formatOf } from '../artifacts.js';
 import { filesByModel } from '../files/by-model.js';
 import { failNaming, readBytes } from '../files/read.js';
@@ -44,6 +48,8 @@ interface BenchOptions extends CommonOptions {
   readonly memory: boolean;
   readonly profile?: string;
   readonly latencyTable?: string;
+  readonly bundle?: string;
+  readonly result?: string;
   readonly force?: boolean;
 }
 
@@ -99,18 +105,57 @@ const subjectsOf = (files: readonly string[], { model, suite }: BenchOptions): S
   return [{ model: modelOfNetwork(graph.metadata.name, { ...network, graph }), graph }];
 };
 
+/** Networks whose convolutions a latency table is about. */
+const networksOf = (subjects: readonly Subject[]): MeasuredNetwork[] =>
+  subjects.flatMap(({ model, graph }) => {
+    const bytes = model.bytesFor(edgeNativeRuntime);
+    return bytes === null ? [] : [{ graph: graph ?? decodeEdge(bytes).graph, bytes }];
+  });
+
+/** `--bundle`: what a board needs to measure a latency table. */
+const writeBundle = (folder: string, subjects: readonly Subject[], options: BenchOptions): void => {
+  const console = createConsole(options);
+  const files = writeLatencyBundle(folder, networksOf(subjects));
+  console.say(
+    `${folder}: ${files} files to time. Put dgconv-run into the folder, the folder on the board, run measure.sh there and bring the folder back; ` +
+      `then: dgconv bench --result ${folder} --latency-table OUT.json`,
+  );
+  console.result({ bundle: folder, files });
+};
+
+/** `--result`: the latency table that a board measured. */
+const readBundle = (folder: string, { latencyTable, force, ...options }: BenchOptions): void => {
+  const console = createConsole(options);
+  if (latencyTable === undefined) throw new UsageError('--result goes with --latency-table OUT.json, which it makes');
+  refuseOverwrite([latencyTable], force === true);
+  const table = readLatencyBundle(folder);
+  writeFiles({ [latencyTable]: `${JSON.stringify(table, null, 2)}\n` });
+  console.say(`latency table: ${latencyTable}, measured on ${table.cpu}`);
+  console.result(table);
+};
+
 const benchCommand = async (files: readonly string[], options: BenchOptions): Promise<void> => {
   const console = createConsole(options);
-  if ([files.length > 0, options.suite !== undefined, options.model !== undefined].filter(Boolean).length !== 1)
-    throw new UsageError('bench takes either files, --suite NAME or --model NAME');
+  const sources = [
+    files.length > 0,
+    ...[options.suite, options.model, options.result].map((given) => given !== undefined),
+  ];
+  if (sources.filter(Boolean).length !== 1)
+    throw new UsageError('bench takes either files, --suite NAME, --model NAME or --result DIR');
+  if (options.result !== undefined) return readBundle(options.result, options);
   const formats = files.map(formatOf);
   for (const [flag, value] of [
     ['--profile', options.profile],
     ['--latency-table', options.latencyTable],
+    ['--bundle', options.bundle],
   ] as const)
     if (value !== undefined && files.length > 0 && !formats.includes('edge'))
       throw new UsageError(`${flag} measures the steps of a .edge file, and none is given`);
   if (options.model !== undefined) checkModel(options.model);
+  if (options.bundle !== undefined) {
+    refuseOverwrite([join(options.bundle, 'plan.json')], options.force === true);
+    return writeBundle(options.bundle, subjectsOf(files, options), options);
+  }
   const outputs = [options.profile, options.latencyTable].filter((file) => file !== undefined);
   refuseOverwrite(outputs, options.force === true);
   if (restartWithThresholds()) return;
@@ -136,21 +181,20 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
     },
   }).finally(() => progress?.stop());
   console.say(tableOf(result, options.executed));
-  const edgeFiles = subjects.flatMap(({ model, graph }) => {
-    const bytes = model.bytesFor(edgeNativeRuntime);
-    return bytes === null ? [] : [{ name: model.name, bytes, graph }];
-  });
   if (options.profile !== undefined) {
     const profiles = [];
-    for (const { name, bytes } of edgeFiles)
-      profiles.push({ name, steps: await profileModel(bytes, { threads: options.threads, rounds: options.repeats }) });
+    for (const model of models) {
+      const bytes = model.bytesFor(edgeNativeRuntime);
+      if (bytes === null) continue;
+      const steps = await profileModel(bytes, { threads: options.threads, rounds: options.repeats });
+      profiles.push({ name: model.name, steps });
+    }
     writeFiles({ [options.profile]: chromeTrace(profiles) });
     console.say(`trace: ${options.profile}`);
   }
   if (options.latencyTable !== undefined) {
-    const networks = edgeFiles.map(({ bytes, graph }) => ({ graph: graph ?? decodeEdge(bytes).graph, bytes }));
     let measured: ReturnType<typeof console.progress> | undefined;
-    const table = await measureLatencies(networks, {
+    const table = await measureLatencies(networksOf(subjects), {
       threads: options.threads,
       rounds: options.repeats,
       onProgress: (done, total) => {
@@ -187,6 +231,12 @@ export const addBenchCommand = (program: Command): void => {
       '--latency-table <out.json>',
       'write what each convolution takes with each number of groups, for budgets in ms',
     )
+    .addOption(
+      new Option('--bundle <dir>', 'write a folder with which a board without Node measures a latency table').conflicts(
+        ['latencyTable', 'profile'],
+      ),
+    )
+    .option('--result <dir>', 'such a folder, measured: make its --latency-table')
     .option('--force', 'overwrite files');
   withCommonOptions(command).action(benchCommand);
   withExamples(command, [
@@ -194,5 +244,6 @@ export const addBenchCommand = (program: Command): void => {
     'dgconv bench --suite smoke --runtimes edge,ort --json',
     'DGCONV_WASM=relaxed-simd dgconv bench --suite layers --runtimes edge-wasm,litert --executed',
     'dgconv bench --model g_resnet_mnist --runtimes edge --latency-table latency.json',
+    'dgconv bench --model g_resnet_mnist --bundle board',
   ]);
 };
