@@ -65,6 +65,30 @@ export const budget = (text: string): BudgetOption => {
   return { kind, value };
 };
 
+/** One or more different budgets, separated by commas. */
+export const budgets = (text: string): BudgetOption[] => {
+  const all = text.split(',').map((part) => budget(part.trim()));
+  const twice = all.find(({ kind, value }, at) =>
+    all.slice(0, at).some((other) => other.kind === kind && other.value === value),
+  );
+  if (twice !== undefined) throw new InvalidArgumentError(`${twice.kind}=${twice.value} stands there twice.`);
+  return all;
+};
+
+/** `i/n`: the i-th of n parts of the work. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** `2/4`, from `1/4` to `4/4`. */
+export const shard = (text: string): Shard => {
+  const [index, count] = text.split('/').map(Number);
+  if (!/^\d+\/\d+$/.test(text) || index! < 1 || index! > count!)
+    throw new InvalidArgumentError('It must be I/N with I from 1 to N, such as 2/4.');
+  return { index: index!, count: count! };
+};
+
 /** A name of the zoo. */
 export const zooName = (text: string): string => {
   if (!zooNames.includes(text))
