@@ -69,7 +69,7 @@ struct DirectConv {
   static DGC_INLINE void place_output(const ConvDesc& d, const ConvArgs& args, int64_t pixel, int32_t channel, TileJob& job) {
     job.output = args.output + pixel * d.output_pixel_stride + channel;
     job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride + channel : nullptr;
-    job.plain = job.pixel_begin == 0 && job.pixel_end == kPixels && job.lane_begin == 0 && !d.has_residual;
+    job.plain = job.plain && job.lane_begin == 0 && !d.has_residual;
   }
 
  private:

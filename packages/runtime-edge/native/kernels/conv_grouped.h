@@ -23,7 +23,7 @@ struct GroupedTile {
   static constexpr int kInputRows = (kRows - 1) * kStride + kKernel;
   static constexpr int kBlock = kLanes;
   // Vectors narrower than a cache line share it, and 1x1 kernels stream.
-  static constexpr bool kBlocksInside = kGroup >= 0 && (kKernel == 1 || (kGroup != 0 && kLanes < 16));
+  static constexpr bool kBlocksInside = kGroup >= 0 && (kKernel == 1 || kLanes < 16);
   static constexpr int kHead = kGroup < 0 ? 2 * kLanes : 0;  // floats in front of a block's weights
   using RowTile = GroupedTile<kGroup, 1, kPixels, kKernel, kStride>;
 
@@ -87,6 +87,10 @@ struct GroupedTile {
     return to + kHead;
   }
 
+  // Inputs of the blocks to come: strides between pixels are too long for the hardware to see.
+  static constexpr bool kPrefetches = kLanes == 16 ? !kBlocksInside : kLanes == 8 && kKernel > 1 && kGroup > 1;
+  static constexpr int kCacheLine = 16;  // floats
+
   // Whether the registers hold a row of inputs beside the sums, so that every step can use them.
 #if defined(DGC_ISA_neon)
   static constexpr bool kHeld = kColumns + kRows * kPixels <= 26;
@@ -112,8 +116,8 @@ struct GroupedTile {
       const float* x = job.rows[r];
       if (!x) continue;
       x += at.input_channel;
-      if (kLanes >= 8 && !kBlocksInside && r >= kInputRows - kRows * kStride) {  // those that the tile above did not read
-        const float* next = x + (kGroup > 0 ? kLanes : job.input_step);
+      if (kPrefetches && r >= kInputRows - kRows * kStride) {  // those that the tile above did not read
+        const float* next = x + (kGroup > 0 ? kCacheLine : job.input_step);
         DGC_UNROLL for (int column = 0; column < kColumns; column++) {
           prefetch_input(next);
           advance(next, job.input_pixel_stride);

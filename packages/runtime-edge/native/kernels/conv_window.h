@@ -19,6 +19,12 @@ DGC_INLINE Strips cut_into_strips(const ConvDesc& d, int32_t blocks, int32_t row
   s.rows = rows_of_strip;
   s.strips = (d.output_height + rows_of_strip - 1) / rows_of_strip;
   s.blocks = (blocks + 3) / 4;
+#ifdef DGC_ISA_avx2
+  // As long runs as leave enough items for the threads: the next block's inputs share the cache line.
+  const int64_t enough = 12, all_strips = (int64_t)d.batch * s.strips;
+  const int32_t fewest = (int32_t)((enough + all_strips - 1) / all_strips);
+  if (fewest < 4) s.blocks = (blocks + fewest - 1) / fewest;
+#endif
 #ifdef DGC_ISA_neon
   // One run where strips are enough for the threads and all weights fit into a small first-level cache: fewer, longer jobs.
   const int64_t weights = (int64_t)d.output_channels * d.group_inputs * d.kernel_height * d.kernel_width;
@@ -58,7 +64,7 @@ struct TileJob {
   int64_t residual_row_stride, residual_pixel_stride;
   int32_t column_begin, column_end;
   int32_t pixel_begin, pixel_end;
-  bool plain;          // all pixels and lanes are stored and there is no residual
+  bool plain;          // all pixels are stored; in a placed job, all lanes too, and there is no residual
   int32_t lane_begin;  // lanes below were stored by the block before
   float low, high;
   // Of the first block, and how to move on to the next ones.
@@ -163,8 +169,11 @@ DGC_INLINE TileJob job_of(const ConvDesc& d, const Clamp& clamp) {
 // Which pixels the tile at output column x stores. The last tile of a row is moved back to end with it: returns its start.
 DGC_INLINE int32_t place_pixels(const ConvDesc& d, int32_t x, int32_t pixels, TileJob& job) {
   const int32_t start = x + pixels > d.output_width && d.output_width > pixels ? d.output_width - pixels : x;
+  const int32_t end = d.output_width - start < pixels ? d.output_width - start : pixels;
   job.pixel_begin = x - start;
-  job.pixel_end = d.output_width - start < pixels ? d.output_width - start : pixels;
+  job.pixel_end = end;
+  // Of the values: compilers read both fields back at once, and that waits until the tile before has ended.
+  job.plain = x == start && end == pixels;
   return start;
 }
 

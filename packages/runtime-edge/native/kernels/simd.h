@@ -95,7 +95,7 @@ DGC_INLINE const float* load_here(const float* p) {
 
 // Hints that what lies here will be read or written soon; it may be outside of any tensor. Only where it was measured to help.
 DGC_INLINE void prefetch_input(const float* p) {
-#if defined(DGC_ISA_avx512f)
+#if defined(DGC_ISA_avx512f) || defined(DGC_ISA_avx2)
   __builtin_prefetch(p, 0, 3);
 #else
   (void)p;
