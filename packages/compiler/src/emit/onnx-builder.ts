@@ -1,28 +1,17 @@
-import type { Shape } from '@dgconv/core';
+import { elementCount, type Shape } from '@dgconv/core';
 import onnxProto, { type onnx } from 'onnx-proto';
+import { mapAxes, type Order, sameOrder, toNchw, toNhwc } from './onnx-orders.js';
 
 const { AttributeProto, TensorProto } = onnxProto.onnx;
 
 /** What an ONNX attribute of ours can be; `float` marks a number that is not an integer. */
 export type AttributeValue = number | string | readonly number[] | { readonly float: number };
 
-/** NHWC axis → NCHW axis. */
-const toNchw = [0, 2, 3, 1] as const;
-/** NCHW axis → NHWC axis. */
-const toNhwc = [0, 3, 1, 2] as const;
+/** What a rule gives: a tensor, NCHW if it has rank 4, or NHWC where that is said; or one that is made in the order that is asked for. */
+export type Emitted = string | { readonly nhwc: string } | ((order: Order) => string);
 
-/** Axis of an NHWC value in the ONNX graph, where values of rank 4 are NCHW. */
-export const mapAxis = (axis: number, rank: number): number => {
-  const positive = axis < 0 ? axis + rank : axis;
-  return rank === 4 ? toNchw[positive]! : positive;
-};
-
-/** One entry per axis, from NHWC order to the order in the ONNX graph. */
-export const mapAxes = <T>(perAxis: readonly T[]): T[] =>
-  perAxis.length === 4 ? toNhwc.map((axis) => perAxis[axis]!) : [...perAxis];
-
-/** Whether NHWC and NCHW of this shape lay the elements out alike. */
-const sameOrder = (shape: Shape): boolean => shape.length !== 4 || shape[3] === 1 || shape[1]! * shape[2]! === 1;
+/** A tensor in the order that it has. */
+export const emitted = (tensor: string, order: Order): Emitted => (order === 'nchw' ? tensor : { nhwc: tensor });
 
 const bytesOf = (values: Float32Array | BigInt64Array): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -35,6 +24,9 @@ const attribute = (name: string, value: AttributeValue): onnx.IAttributeProto =>
   return { name, type: AttributeType.INTS, ints: [...value] };
 };
 
+/** The tensors that hold a value, by order (`nchw` alone unless it has rank 4), and what makes those that are not there. */
+type Tensors = Partial<Record<Order, string>> & { readonly make?: (order: Order) => string };
+
 /**
  * Collects the nodes and initialisers of an ONNX graph in order, with unique names. The rules of `onnx-ops.ts` call `op` and
  * return the tensor that holds their result; `define` then binds it to the value.
@@ -43,46 +35,88 @@ export class OnnxBuilder {
   readonly nodes: onnx.INodeProto[] = [];
   readonly initializers: onnx.ITensorProto[] = [];
   readonly #names = new Set<string>();
-  readonly #tensorOf = new Map<string, string>();
+  readonly #tensors = new Map<string, Tensors>();
   #scope = '';
 
-  constructor(readonly shapeOf: (id: string) => Shape) {}
+  constructor(
+    readonly shapeOf: (id: string) => Shape,
+    /** By value, as `ordersWanted` gives them. */
+    private readonly wanted: ReadonlyMap<string, Order>,
+  ) {}
 
   /** Keeps a name from being given to anything else. */
   reserve(name: string): void {
     this.#names.add(name);
   }
 
-  /** The tensor that holds a value. */
+  /** The tensor that holds a value, NCHW if it has rank 4. */
   tensor(id: string): string {
-    const tensor = this.#tensorOf.get(id);
-    if (tensor === undefined) throw new Error(`internal: value '${id}' is used before it is defined`);
-    return tensor;
+    return this.inOrder(id, 'nchw');
   }
 
+  /** The tensor that holds a value in an order; made the first time that somebody asks for it. */
+  inOrder(id: string, wanted: Order): string {
+    const tensors = this.#tensorsOf(id);
+    const order = this.shapeOf(id).length === 4 ? wanted : 'nchw';
+    const known = tensors[order];
+    if (known !== undefined) return known;
+    // It belongs to the value, whoever asks for it first.
+    const scope = this.#scope;
+    this.#scope = id;
+    const made = tensors.make?.(order) ?? this.#reordered(tensors, order, this.shapeOf(id));
+    this.#scope = scope;
+    tensors[order] = made;
+    return made;
+  }
+
+  /** The order in which a value is needed further on. */
+  orderWanted(id: string): Order {
+    return this.wanted.get(id) ?? 'nchw';
+  }
+
+  /** The order in which fewer elements of these values have to be moved; NCHW if it does not matter. */
+  orderFor(ids: readonly string[]): Order {
+    const cost = (id: string, order: Order): number => {
+      const [shape, tensors] = [this.shapeOf(id), this.#tensorsOf(id)];
+      if (shape.length !== 4 || tensors[order] !== undefined || tensors.make !== undefined) return 0;
+      return sameOrder(shape) ? 1 : elementCount(shape);
+    };
+    const costs = (order: Order): number => ids.reduce((sum, id) => sum + cost(id, order), 0);
+    return costs('nhwc') < costs('nchw') ? 'nhwc' : 'nchw';
+  }
+
+  /** Gives a value its NCHW tensor. */
   bind(id: string, tensor: string): void {
-    this.#tensorOf.set(id, tensor);
+    this.#tensors.set(id, { nchw: tensor });
   }
 
   /**
    * Emits one node of ours and gives its result the name `target`, or `id` where that is free.
+   * @param target - name of an output of the graph, which is NCHW.
    * @param rule - emits nodes by `op` and returns the tensor of the result, which may be one that existed before.
    */
-  define(id: string, target: string | undefined, rule: () => string): void {
+  define(id: string, target: string | undefined, rule: () => Emitted): void {
     this.#scope = id;
     const before = this.nodes.length;
     const result = rule();
+    const tensors: Tensors =
+      typeof result === 'string' ? { nchw: result } : typeof result === 'function' ? { make: result } : { ...result };
+    this.#tensors.set(id, tensors);
+    if (tensors.make !== undefined && target === undefined) return;
+    if (this.shapeOf(id).length !== 4 && tensors.nhwc !== undefined) tensors.nchw = tensors.nhwc;
+    const order = target === undefined && tensors.nchw === undefined ? 'nhwc' : 'nchw';
+    const tensor = this.inOrder(id, order);
     const last = this.nodes.at(-1);
-    if (this.nodes.length > before && last?.output?.[0] === result) {
+    if (this.nodes.length > before && last?.output?.[0] === tensor) {
       const name = target ?? this.#unique(id);
       last.output = [name];
       // The name of the layer is that of its convolution, if it has one.
       if (!this.nodes.slice(before).some((node) => node.name === id)) last.name = id;
-      this.bind(id, name);
+      tensors[order] = name;
     } else if (target !== undefined) {
-      this.nodes.push({ opType: 'Identity', name: id, input: [result], output: [target], attribute: [] });
-      this.bind(id, target);
-    } else this.bind(id, result);
+      this.nodes.push({ opType: 'Identity', name: id, input: [tensor], output: [target], attribute: [] });
+      tensors.nchw = target;
+    }
   }
 
   /** Appends a node and returns the name of its output. */
@@ -120,27 +154,35 @@ export class OnnxBuilder {
     return this.op('Reshape', [tensor, this.integers('shape', dims)]);
   }
 
-  /** The tensor of a value in NHWC order (a value of another rank as it is), `dims` NHWC. */
-  toPlain(id: string): string {
+  /**
+   * A value's elements in NHWC order as `shape`: a Transpose only where the order of elements differs.
+   * @param wanted - in which order, if it does not matter.
+   */
+  reshapeValue(id: string, shape: Shape, wanted: Order): Emitted {
+    const from = this.inOrder(id, sameOrder(this.shapeOf(id)) ? this.orderFor([id]) : 'nhwc');
+    const order = sameOrder(shape) ? wanted : 'nhwc';
+    return emitted(this.reshape(from, mapAxes(shape, order)), order);
+  }
+
+  /** A value of a lower rank as NCHW, which broadcasts as the value does against NHWC. */
+  aligned(id: string): string {
     const shape = this.shapeOf(id);
-    if (shape.length !== 4) return this.tensor(id);
-    if (sameOrder(shape)) return this.reshape(this.tensor(id), shape);
-    return this.op('Transpose', [this.tensor(id)], { perm: [...toNchw] });
+    const whole = [...new Array<number>(4 - shape.length).fill(1), ...shape];
+    if (sameOrder(whole)) return this.reshape(this.tensor(id), mapAxes(whole, 'nchw'));
+    return this.#reordered({ nhwc: this.reshape(this.tensor(id), whole) }, 'nchw', whole);
   }
 
-  /** A tensor in NHWC order `shape` brought into the graph's order. */
-  fromPlain(tensor: string, shape: Shape): string {
-    if (shape.length !== 4) return tensor;
-    return sameOrder(shape)
-      ? this.reshape(tensor, mapAxes(shape))
-      : this.op('Transpose', [tensor], { perm: [...toNhwc] });
+  /** A new tensor with the elements of one in the other order. */
+  #reordered(tensors: Tensors, order: Order, shape: Shape): string {
+    const from = (order === 'nchw' ? tensors.nhwc : tensors.nchw)!;
+    if (sameOrder(shape)) return this.reshape(from, mapAxes(shape, order));
+    return this.op('Transpose', [from], { perm: order === 'nchw' ? [...toNhwc] : [...toNchw] });
   }
 
-  /** A value's elements in NHWC order as `shape`, in the graph's order: a Transpose only where the order of elements differs. */
-  reshapeValue(id: string, shape: Shape): string {
-    const from = sameOrder(this.shapeOf(id)) ? this.tensor(id) : this.toPlain(id);
-    if (sameOrder(shape)) return this.reshape(from, mapAxes(shape));
-    return this.fromPlain(this.reshape(from, shape), shape);
+  #tensorsOf(id: string): Tensors {
+    const tensors = this.#tensors.get(id);
+    if (tensors === undefined) throw new Error(`internal: value '${id}' is used before it is defined`);
+    return tensors;
   }
 
   #initializer(hint: string, dims: Shape, dataType: number, values: Float32Array | BigInt64Array): string {

@@ -1,8 +1,17 @@
-import type { Activation, ActivationFunction, NodeOf, OpKind, Padding, Window } from '@dgconv/core';
+import {
+  type Activation,
+  type ActivationFunction,
+  isIdentityPermutation,
+  type NodeOf,
+  type OpKind,
+  type Padding,
+  type Window,
+} from '@dgconv/core';
 import { contiguousGroups, unsupportedIn, type EmitContext } from './context.js';
-import { mapAxes, mapAxis, type AttributeValue, type OnnxBuilder } from './onnx-builder.js';
+import { type AttributeValue, type Emitted, emitted, type OnnxBuilder } from './onnx-builder.js';
+import { mapAxes, mapAxis, type Order } from './onnx-orders.js';
 
-type Rule<K extends OpKind> = (node: NodeOf<K>, onnx: OnnxBuilder, context: EmitContext) => string;
+type Rule<K extends OpKind> = (node: NodeOf<K>, onnx: OnnxBuilder, context: EmitContext) => Emitted;
 
 /** `float` marks attributes of type FLOAT. */
 const float = (value: number): AttributeValue => ({ float: value });
@@ -16,15 +25,18 @@ const windowAttributes = (window: Window): Record<string, AttributeValue> => ({
   pads: pads(window.padding),
 });
 
-/** A vector over channels, shaped to broadcast against the values of a node of this rank. */
-const channelVector = (onnx: OnnxBuilder, hint: string, rank: number, values: Float32Array): string =>
-  onnx.floats(hint, rank === 4 ? [1, values.length, 1, 1] : [values.length], values);
-
-const affine = (onnx: OnnxBuilder, x: string, rank: number, scale: Float32Array, shift: Float32Array): string =>
-  onnx.op('Add', [
-    onnx.op('Mul', [x, channelVector(onnx, 'scale', rank, scale)]),
-    channelVector(onnx, 'shift', rank, shift),
-  ]);
+/** x of this rank, channel by channel. */
+const affine = (
+  onnx: OnnxBuilder,
+  x: string,
+  { rank, order }: { readonly rank: number; readonly order: Order },
+  scale: Float32Array,
+  shift: Float32Array,
+): string => {
+  const vector = (hint: string, values: Float32Array): string =>
+    onnx.floats(hint, rank === 4 && order === 'nchw' ? [1, values.length, 1, 1] : [values.length], values);
+  return onnx.op('Add', [onnx.op('Mul', [x, vector('scale', scale)]), vector('shift', shift)]);
+};
 
 type ActivationRule = (onnx: OnnxBuilder, x: string, alpha: number, beta: number) => string;
 
@@ -68,7 +80,7 @@ const activate = (onnx: OnnxBuilder, x: string, activation: Activation): string 
   return activations[activation.function](onnx, x, alpha, beta);
 };
 
-const conv2d: Rule<'conv2d'> = (node, onnx, { floats, shapeOf }) => {
+const conv2d: Rule<'conv2d'> = (node, onnx, { floats }) => {
   const { attrs, weights, inputs } = node;
   const groups = contiguousGroups(node);
   if (groups === null)
@@ -76,7 +88,7 @@ const conv2d: Rule<'conv2d'> = (node, onnx, { floats, shapeOf }) => {
   const { channelsIn, channelsOut } = attrs.connectivity;
   let x = onnx.tensor(inputs[0]!);
   if (attrs.pre === 'affine-relu') {
-    const scaled = affine(onnx, x, shapeOf(inputs[0]!).length, floats(weights.preScale!), floats(weights.preShift!));
+    const scaled = affine(onnx, x, { rank: 4, order: 'nchw' }, floats(weights.preScale!), floats(weights.preShift!));
     x = onnx.op('Relu', [scaled]);
   }
   const operands = [
@@ -115,34 +127,37 @@ const binaryOperators = {
 const binary: Rule<'binary'> = (node, onnx, { shapeOf }) => {
   const { attrs, inputs, id } = node;
   const rank = shapeOf(id).length;
+  const order = onnx.orderFor(inputs.filter((input) => shapeOf(input).length === 4));
   // Broadcasting aligns the last axes, which in NCHW are not the last axes of NHWC.
-  const operand = (input: string): string => {
+  const operands = inputs.map((input) => {
     const shape = shapeOf(input);
-    if (shape.length === rank || shape.length === 0) return rank === 4 ? onnx.tensor(input) : onnx.toPlain(input);
-    if (rank === 4) return onnx.reshapeValue(input, [...Array<number>(4 - shape.length).fill(1), ...shape]);
-    return onnx.toPlain(input);
-  };
-  return activate(onnx, onnx.op(binaryOperators[attrs.function], inputs.map(operand)), attrs.activation);
+    const isAligned = shape.length === rank || shape.length === 0 || rank !== 4 || order === 'nhwc';
+    return isAligned ? onnx.inOrder(input, order) : onnx.aligned(input);
+  });
+  return emitted(activate(onnx, onnx.op(binaryOperators[attrs.function], operands), attrs.activation), order);
 };
 
 const reducers = { mean: 'ReduceMean', sum: 'ReduceSum', max: 'ReduceMax', min: 'ReduceMin' } as const;
 
 const reduce: Rule<'reduce'> = (node, onnx, { shapeOf }) => {
-  const { attrs, inputs, id } = node;
-  const rank = shapeOf(inputs[0]!).length;
+  const { attrs, inputs } = node;
+  const [input] = inputs as [string];
+  const rank = shapeOf(input).length;
   const reduced = attrs.axes.map((axis) => (axis < 0 ? axis + rank : axis));
   const kept = [...Array(rank).keys()].filter((axis) => !reduced.includes(axis));
   // Without the reduced axes, NCHW order may still differ from the order that the result has here.
-  const keptInOnnx = kept.map((axis) => mapAxis(axis, rank));
-  const inOrder = attrs.keepDims || keptInOnnx.every((axis, place) => place === 0 || axis > keptInOnnx[place - 1]!);
-  const x = inOrder ? onnx.tensor(inputs[0]!) : onnx.toPlain(inputs[0]!);
-  const axes = (inOrder ? reduced.map((axis) => mapAxis(axis, rank)) : reduced).sort((a, b) => a - b);
+  const keptInOnnx = kept.map((axis) => mapAxis(axis, rank, 'nchw'));
+  const inSomeOrder = attrs.keepDims || keptInOnnx.every((axis, place) => place === 0 || axis > keptInOnnx[place - 1]!);
+  const order = inSomeOrder ? onnx.orderFor([input]) : 'nhwc';
+  const x = onnx.inOrder(input, order);
+  const axes = reduced.map((axis) => mapAxis(axis, rank, order)).sort((a, b) => a - b);
   const keepdims = attrs.keepDims ? 1 : 0;
   const result =
     attrs.function === 'sum'
       ? onnx.op('ReduceSum', [x, onnx.integers('axes', axes)], { keepdims, noop_with_empty_axes: 1 })
       : onnx.op(reducers[attrs.function], [x], { axes, keepdims });
-  return rank === 4 || attrs.keepDims ? result : onnx.fromPlain(result, shapeOf(id));
+  // Of more axes, what is left has its own.
+  return emitted(result, rank === 4 ? order : 'nhwc');
 };
 
 const padModes = { constant: 'constant', reflect: 'reflect', edge: 'edge' } as const;
@@ -183,21 +198,28 @@ const slice: Rule<'slice'> = ({ attrs, inputs }, onnx) => {
     return end < 0 ? -(2 ** 31) : end;
   });
   const axes = starts.map((_, axis) => axis);
-  const vector = (hint: string, values: readonly number[]): string => onnx.integers(hint, mapAxes(values));
+  const order = onnx.orderFor(inputs);
+  const vector = (hint: string, values: readonly number[]): string => onnx.integers(hint, mapAxes(values, order));
   const operands = [
     vector('starts', starts),
     vector('ends', ends),
     onnx.integers('axes', axes),
     vector('steps', steps),
   ];
-  return onnx.op('Slice', [onnx.tensor(inputs[0]!), ...operands]);
+  return emitted(onnx.op('Slice', [onnx.inOrder(inputs[0]!, order), ...operands]), order);
 };
 
 const transpose: Rule<'transpose'> = ({ attrs, inputs, id }, onnx, { shapeOf }) => {
-  if (shapeOf(id).length !== 4) return onnx.op('Transpose', [onnx.tensor(inputs[0]!)], { perm: attrs.permutation });
-  const perm = mapAxes(attrs.permutation).map((axis) => mapAxis(axis, 4));
-  if (perm.every((axis, place) => axis === place)) return onnx.tensor(inputs[0]!);
-  return onnx.op('Transpose', [onnx.tensor(inputs[0]!)], { perm });
+  const [input] = inputs as [string];
+  if (shapeOf(id).length !== 4) return onnx.op('Transpose', [onnx.tensor(input)], { perm: attrs.permutation });
+  const from = onnx.orderFor(inputs);
+  const permutationTo = (order: Order): number[] =>
+    mapAxes(attrs.permutation, order).map((axis) => mapAxis(axis, 4, from));
+  // In one of the orders the tensor may be there already.
+  const free = (['nchw', 'nhwc'] as const).find((order) => isIdentityPermutation(permutationTo(order)));
+  if (free !== undefined) return emitted(onnx.inOrder(input, from), free);
+  const order = onnx.orderWanted(id);
+  return emitted(onnx.op('Transpose', [onnx.inOrder(input, from)], { perm: permutationTo(order) }), order);
 };
 
 /** How each op is written in ONNX opset 15: emits nodes and returns the tensor of the result. */
@@ -221,14 +243,12 @@ export const onnxRules: { readonly [K in OpKind]: Rule<K> } = {
     ];
     return activate(onnx, onnx.layer('Gemm', operands, { transB: 1 }), attrs.activation);
   },
-  matmul: ({ inputs, id }, onnx, { shapeOf }) =>
-    onnx.fromPlain(
-      onnx.op(
-        'MatMul',
-        inputs.map((input) => onnx.toPlain(input)),
-      ),
-      shapeOf(id),
+  matmul: ({ inputs }, onnx) => ({
+    nhwc: onnx.op(
+      'MatMul',
+      inputs.map((input) => onnx.inOrder(input, 'nhwc')),
     ),
+  }),
   'batch-norm': ({ attrs, weights, inputs, id }, onnx, { floats, shapeOf }) => {
     const { channels, epsilon } = attrs;
     const fill = (value: number): Float32Array => new Float32Array(channels).fill(value);
@@ -245,55 +265,74 @@ export const onnxRules: { readonly [K in OpKind]: Rule<K> } = {
     // ONNX normalises axis 1, ours is the last: of other ranks it is written out.
     const scale = gamma.map((value, channel) => value / Math.sqrt(variance[channel]! + epsilon));
     const shift = beta.map((value, channel) => value - mean[channel]! * scale[channel]!);
-    return affine(onnx, onnx.tensor(inputs[0]!), rank, scale, shift);
+    return affine(onnx, onnx.tensor(inputs[0]!), { rank, order: 'nchw' }, scale, shift);
   },
-  affine: ({ weights, inputs, id }, onnx, { floats, shapeOf }) =>
-    affine(onnx, onnx.tensor(inputs[0]!), shapeOf(id).length, floats(weights.scale), floats(weights.shift)),
-  activation: ({ attrs, inputs }, onnx) => activate(onnx, onnx.tensor(inputs[0]!), attrs.activation),
+  affine: ({ weights, inputs, id }, onnx, { floats, shapeOf }) => {
+    const order = onnx.orderFor(inputs);
+    const x = onnx.inOrder(inputs[0]!, order);
+    const form = { rank: shapeOf(id).length, order };
+    return emitted(affine(onnx, x, form, floats(weights.scale), floats(weights.shift)), order);
+  },
+  activation: ({ attrs, inputs }, onnx) => {
+    const order = onnx.orderFor(inputs);
+    return emitted(activate(onnx, onnx.inOrder(inputs[0]!, order), attrs.activation), order);
+  },
   prelu: ({ weights, inputs, id }, onnx, { floats, shapeOf }) => {
     const slope = floats(weights.slope);
-    return onnx.op('PRelu', [
-      onnx.tensor(inputs[0]!),
-      onnx.floats('slope', shapeOf(id).length === 4 ? [slope.length, 1, 1] : [slope.length], slope),
-    ]);
+    const order = onnx.orderFor(inputs);
+    const dims = shapeOf(id).length === 4 && order === 'nchw' ? [slope.length, 1, 1] : [slope.length];
+    return emitted(onnx.op('PRelu', [onnx.inOrder(inputs[0]!, order), onnx.floats('slope', dims, slope)]), order);
   },
   binary,
   constant: ({ attrs, weights }, onnx, { floats }) => {
     const { shape } = attrs;
-    const values = floats(weights.value);
-    return onnx.floats('value', mapAxes(shape), shape.length === 4 ? transposeToNchw(values, shape) : values);
+    return (order) => {
+      const values = floats(weights.value);
+      const isMoved = shape.length === 4 && order === 'nchw';
+      return onnx.floats('value', mapAxes(shape, order), isMoved ? transposeToNchw(values, shape) : values);
+    };
   },
-  softmax: ({ attrs, inputs, id }, onnx, { shapeOf }) =>
-    onnx.op('Softmax', [onnx.tensor(inputs[0]!)], { axis: mapAxis(attrs.axis, shapeOf(id).length) }),
+  softmax: ({ attrs, inputs, id }, onnx, { shapeOf }) => {
+    const order = onnx.orderFor(inputs);
+    const axis = mapAxis(attrs.axis, shapeOf(id).length, order);
+    return emitted(onnx.op('Softmax', [onnx.inOrder(inputs[0]!, order)], { axis }), order);
+  },
   'max-pool': ({ attrs, inputs }, onnx) => onnx.op('MaxPool', [onnx.tensor(inputs[0]!)], windowAttributes(attrs)),
   'average-pool': averagePool,
   reduce,
-  concat: ({ attrs, inputs, id }, onnx, { shapeOf }) =>
-    onnx.op(
-      'Concat',
-      inputs.map((input) => onnx.tensor(input)),
-      { axis: mapAxis(attrs.axis, shapeOf(id).length) },
-    ),
+  concat: ({ attrs, inputs, id }, onnx, { shapeOf }) => {
+    const order = onnx.orderFor(inputs);
+    const operands = inputs.map((input) => onnx.inOrder(input, order));
+    return emitted(onnx.op('Concat', operands, { axis: mapAxis(attrs.axis, shapeOf(id).length, order) }), order);
+  },
   slice,
   pad: ({ attrs, inputs, id }, onnx, { graph }) => {
-    const amounts = onnx.integers('pads', [...mapAxes(attrs.before), ...mapAxes(attrs.after)]);
+    const order = onnx.orderFor(inputs);
+    const amounts = onnx.integers('pads', [...mapAxes(attrs.before, order), ...mapAxes(attrs.after, order)]);
     // ONNX Runtime moves a Pad by 0 into the pooling after it, where the pixels would count as absent, or be refused.
     const isPooled = graph.nodes.some(
       ({ op, inputs: read }) => (op === 'max-pool' || op === 'average-pool') && read.includes(id),
     );
     const padded = attrs.value === 0 && isPooled ? smallestNormal : attrs.value;
     const value = attrs.mode === 'constant' ? [onnx.scalar(padded)] : [];
-    return onnx.op('Pad', [onnx.tensor(inputs[0]!), amounts, ...value], { mode: padModes[attrs.mode] });
+    const operands = [onnx.inOrder(inputs[0]!, order), amounts, ...value];
+    return emitted(onnx.op('Pad', operands, { mode: padModes[attrs.mode] }), order);
   },
   resize,
   transpose,
-  reshape: ({ inputs, id }, onnx, { shapeOf }) => onnx.reshapeValue(inputs[0]!, shapeOf(id)),
-  take: ({ attrs, inputs, id }, onnx, { shapeOf }) =>
-    onnx.op('Gather', [onnx.tensor(inputs[0]!), onnx.integers('indices', attrs.indices)], {
-      axis: mapAxis(attrs.axis, shapeOf(id).length),
-    }),
-  identity: ({ inputs }, onnx) => onnx.tensor(inputs[0]!),
-  dropout: ({ inputs }, onnx) => onnx.tensor(inputs[0]!),
+  reshape: ({ inputs, id }, onnx, { shapeOf }) => onnx.reshapeValue(inputs[0]!, shapeOf(id), onnx.orderWanted(id)),
+  take: ({ attrs, inputs, id }, onnx, { shapeOf }) => {
+    const order = onnx.orderFor(inputs);
+    const operands = [onnx.inOrder(inputs[0]!, order), onnx.integers('indices', attrs.indices)];
+    return emitted(onnx.op('Gather', operands, { axis: mapAxis(attrs.axis, shapeOf(id).length, order) }), order);
+  },
+  identity: ({ inputs }, onnx) => asItIs(inputs[0]!, onnx),
+  dropout: ({ inputs }, onnx) => asItIs(inputs[0]!, onnx),
+};
+
+const asItIs = (input: string, onnx: OnnxBuilder): Emitted => {
+  const order = onnx.orderFor([input]);
+  return emitted(onnx.inOrder(input, order), order);
 };
 
 const transposeToNchw = (values: Float32Array, shape: readonly number[]): Float32Array => {

@@ -1,10 +1,10 @@
 import type { Model, Node, Shape } from '@dgconv/core';
 import onnxProto, { type onnx } from 'onnx-proto';
-import type { EmitContext } from './context.js';
-import { emitContext } from './context.js';
+import { emitContext, type EmitContext } from './context.js';
 import { emittedMetadata } from './metadata.js';
-import { mapAxes, OnnxBuilder } from './onnx-builder.js';
+import { type Emitted, OnnxBuilder } from './onnx-builder.js';
 import { onnxRules } from './onnx-ops.js';
+import { mapAxes, ordersWanted } from './onnx-orders.js';
 
 const { ModelProto, TensorProto } = onnxProto.onnx;
 
@@ -17,14 +17,14 @@ const valueInfo = (name: string, shape: Shape): onnx.IValueInfoProto => ({
   type: {
     tensorType: {
       elemType: TensorProto.DataType.FLOAT,
-      shape: { dim: mapAxes(shape).map((dimValue) => ({ dimValue })) },
+      shape: { dim: mapAxes(shape, 'nchw').map((dimValue) => ({ dimValue })) },
     },
   },
 });
 
 /** Applies the rule of a node's own op; the cast is safe because `onnxRules[K]` takes exactly `NodeOf<K>`. */
-const applyRule = (node: Node, builder: OnnxBuilder, context: EmitContext): string =>
-  (onnxRules[node.op] as (node: Node, onnx: OnnxBuilder, context: EmitContext) => string)(node, builder, context);
+const applyRule = (node: Node, builder: OnnxBuilder, context: EmitContext): Emitted =>
+  (onnxRules[node.op] as (node: Node, onnx: OnnxBuilder, context: EmitContext) => Emitted)(node, builder, context);
 
 /**
  * Writes a model as ONNX (opset 15, IR version 8) for batch 1: values of rank 4 are NCHW, weights float32, grouped convolutions are
@@ -34,7 +34,7 @@ const applyRule = (node: Node, builder: OnnxBuilder, context: EmitContext): stri
 export const emitOnnx = (model: Model): Uint8Array => {
   const context = emitContext(model);
   const { graph } = context;
-  const builder = new OnnxBuilder(context.shapeOf);
+  const builder = new OnnxBuilder(context.shapeOf, ordersWanted(graph));
   for (const { name } of [...graph.inputs, ...graph.outputs]) builder.reserve(name);
   for (const { name } of graph.inputs) builder.bind(name, name);
   const outputOf = new Map(graph.outputs.map(({ name, value }) => [value, name]));
