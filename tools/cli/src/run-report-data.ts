@@ -25,6 +25,7 @@ const runRecord = z.looseObject({
   epochs: z.number(),
   seed: z.number(),
   versions: z.record(z.string(), z.string()).optional(),
+  budget: z.object({ kind: z.string(), value: z.number() }).nullish(),
 });
 
 /** What was measured of a run's files, kept beside the run as `measurements.json`. */
@@ -126,7 +127,7 @@ export const readRunReport = (directory: string): RunReportData => {
       `${cpus()[0]?.model ?? process.arch}, ${cpus().length} threads`,
       `Node ${process.versions.node}, training backend ${record.backend ?? 'unknown'}, seed ${record.seed}, ${record.epochs} epochs`,
     ],
-    budget: last.budget ?? 0,
+    budget: record.budget ? { kind: record.budget.kind, cost: last.cost ?? last.zeta, limit: last.budget! } : null,
     zeta: last.zeta,
     ...(last.testAccuracy === undefined ? {} : { testAccuracy: last.testAccuracy }),
     epochs,

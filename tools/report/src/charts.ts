@@ -89,8 +89,8 @@ export function groupsChart(layers: RunReportData['layers']): string {
   );
 }
 
-/** ζ over training against the budget. */
-export function zetaChart(history: readonly GateSnapshot[], budget: number): string {
+/** ζ over training, against the budget if that is one of connections. */
+export function zetaChart(history: readonly GateSnapshot[], budget: number | null): string {
   return chart(
     {
       xAxis: axis('step', { type: 'value', max: 'dataMax', splitLine: { show: false } }),
@@ -110,17 +110,21 @@ export function zetaChart(history: readonly GateSnapshot[], budget: number): str
           areaStyle: { color: themed.soft, opacity: 0.35 },
           data: history.map(({ step, zeta }) => [step, zeta]),
         },
-        {
-          name: 'budget o',
-          type: 'line',
-          symbol: 'none',
-          lineStyle: { color: themed.second, width: 2, type: 'dashed' },
-          itemStyle: { color: themed.second },
-          data: [
-            [history[0]?.step ?? 0, budget],
-            [history.at(-1)?.step ?? 1, budget],
-          ],
-        },
+        ...(budget === null
+          ? []
+          : [
+              {
+                name: 'budget o',
+                type: 'line',
+                symbol: 'none',
+                lineStyle: { color: themed.second, width: 2, type: 'dashed' },
+                itemStyle: { color: themed.second },
+                data: [
+                  [history[0]?.step ?? 0, budget],
+                  [history.at(-1)?.step ?? 1, budget],
+                ],
+              },
+            ]),
       ],
     },
     290,

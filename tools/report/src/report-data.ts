@@ -56,6 +56,14 @@ export interface EquivalenceRecord {
   readonly skipped?: string;
 }
 
+/** What training had to stay within: connections (`b`, `zeta`), or the network's `macs`, `params` or `ms`. */
+export interface Budget {
+  readonly kind: string;
+  /** What the saved model has, in the unit of the kind. */
+  readonly cost: number;
+  readonly limit: number;
+}
+
 /** Everything that a report of a run shows; what is absent is left out of the page. */
 export interface RunReportData {
   readonly title: string;
@@ -63,7 +71,7 @@ export interface RunReportData {
   readonly command: string;
   /** CPU, versions, backend: one line each. */
   readonly environment: readonly string[];
-  readonly budget: number;
+  readonly budget: Budget | null;
   readonly zeta: number;
   readonly testAccuracy?: number;
   readonly epochs: readonly EpochRecord[];

@@ -19,7 +19,7 @@ const data: RunReportData = {
   title: 'a <run>',
   command: 'dgconv train --model x && echo "done"',
   environment: ['one CPU'],
-  budget: 40,
+  budget: { kind: 'b', cost: 32, limit: 40 },
   zeta: 32,
   testAccuracy: 0.9871,
   epochs: [{ epoch: 1, loss: 0.5, validationAccuracy: 0.97, zeta: 32 }],
@@ -86,4 +86,15 @@ test('numbers are written the way people read them', (t) => {
   t.is(byteCount(1234), '1.2 kB');
   t.is(relativeChange(4, 5), '+25 %');
   t.is(relativeChange(0, 5), '–');
+});
+
+test('a budget is shown in its unit, and limits connections only where it counts them', (t) => {
+  const shown = (budget: RunReportData['budget']) => renderRunReport({ ...data, budget });
+  const connections = shown({ kind: 'zeta', cost: 32, limit: 40 });
+  t.true(connections.includes('connections ζ, budget 40') && connections.includes('budget o'));
+  const time = shown({ kind: 'ms', cost: 0.038, limit: 0.04 });
+  t.true(time.includes('0.038 ms') && time.includes('by the table, budget 0.04 ms'));
+  const macs = shown({ kind: 'macs', cost: 2.5e6, limit: 3e6 });
+  t.true(macs.includes('2.5 M') && macs.includes('macs, budget 3 M'));
+  for (const html of [time, macs, shown(null)]) t.false(html.includes('budget o'));
 });

@@ -22,7 +22,7 @@ export function renderRunReport(data: RunReportData): string {
   ];
   if (data.gateHistory.length > 1) {
     parts.push(
-      `<div class="two grid">${section('Connections over training', 'ζ has to end below the budget.', zetaChart(data.gateHistory, data.budget))}${section('Learning', 'The checkpoint is chosen on the validation split.', learningChart(data.epochs))}</div>`,
+      `<div class="two grid">${section('Connections over training', connectionsLimit(data) === null ? 'ζ counts the connections of all learned layers.' : 'ζ has to end below the budget.', zetaChart(data.gateHistory, connectionsLimit(data)))}${section('Learning', 'The checkpoint is chosen on the validation split.', learningChart(data.epochs))}</div>`,
       section(
         'Gates over training',
         'A row for each gate, outermost first. Blue merges two halves, orange keeps them apart; stronger colour is a larger value.',
@@ -55,10 +55,21 @@ export function renderRunReport(data: RunReportData): string {
   return page(data.title, parts.join('\n'));
 }
 
-function headline({ testAccuracy, zeta, budget, macs, params, latency }: RunReportData): string[] {
+/** The budget, if it is one of connections. */
+function connectionsLimit({ budget }: RunReportData): number | null {
+  return budget?.kind === 'b' || budget?.kind === 'zeta' ? budget.limit : null;
+}
+
+function headline(data: RunReportData): string[] {
+  const { testAccuracy, zeta, budget, macs, params, latency } = data;
   const tiles: string[] = [];
   if (testAccuracy !== undefined) tiles.push(tile(`${(testAccuracy * 100).toFixed(2)} %`, 'accuracy on the test set'));
-  tiles.push(tile(siCount(zeta), `connections ζ, budget ${siCount(budget)}`));
+  const limit = connectionsLimit(data);
+  tiles.push(tile(siCount(zeta), limit === null ? 'connections ζ' : `connections ζ, budget ${siCount(limit)}`));
+  if (budget !== null && limit === null) {
+    const [show, unit] = budget.kind === 'ms' ? [milliseconds, 'by the table'] : [siCount, budget.kind];
+    tiles.push(tile(show(budget.cost), `${unit}, budget ${show(budget.limit)}`));
+  }
   if (macs)
     tiles.push(tile(relativeChange(macs.before, macs.after), `MACs: ${siCount(macs.before)} → ${siCount(macs.after)}`));
   if (params) {
