@@ -9,6 +9,63 @@
 namespace dgc {
 namespace {
 
+inline void affine_relu(float* x, const float* scale, const float* shift, int32_t count) {
+  const V zero = splat(0.0f);
+  int32_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    store(x + i, at_least(multiply_add(load(x + i), load(scale + i), load(shift + i)), zero));
+  }
+  if (i == count) return;
+  const int32_t rest = count - i;
+  const V last = multiply_add(load_partial(x + i, rest), load_partial(scale + i, rest), load_partial(shift + i, rest));
+  store_partial(x + i, at_least(last, zero), rest);
+}
+
+// All taps of one output pixel of a group, [ky][kx][i]; `pre`: scale and shift of the inputs of each group, [group][i] each.
+inline void stage_pixel(const ConvDesc& d, const float* input, const float* pre, int64_t pixel, int32_t g, float* to) {
+  const int32_t x = (int32_t)(pixel % d.output_width) * d.stride_width - d.pad_left;
+  const int32_t y = (int32_t)(pixel / d.output_width % d.output_height) * d.stride_height - d.pad_top;
+  const int64_t image = pixel / d.output_width / d.output_height;
+  const int32_t inputs = d.group_inputs;
+  const int32_t* index = d.input_index ? d.input_index + (int64_t)g * inputs : nullptr;
+  const float* scale = d.pre == PreKind::kNone ? nullptr : pre + (int64_t)g * inputs;
+  const float* shift = d.pre == PreKind::kNone ? nullptr : scale + (int64_t)d.groups * inputs;
+  for (int32_t ky = 0; ky < d.kernel_height; ky++) {
+    const int32_t iy = y + ky * d.dilation_height;
+    if (iy < 0 || iy >= d.input_height) {
+      fill_floats(to, 0.0f, (int64_t)d.kernel_width * inputs);
+      to += (int64_t)d.kernel_width * inputs;
+      continue;
+    }
+    const float* row = input + (image * d.input_height + iy) * d.input_width * d.input_pixel_stride;
+    if (d.input_pixel_stride == inputs && d.dilation_width == 1 && !index && !scale) {
+      // Neighbouring taps are neighbours in memory: one copy, padded at its ends.
+      const int32_t begin = x < 0 ? (-x < d.kernel_width ? -x : d.kernel_width) : 0;
+      const int32_t limit = d.input_width - x < d.kernel_width ? d.input_width - x : d.kernel_width;
+      const int32_t end = limit < begin ? begin : limit;
+      fill_floats(to, 0.0f, (int64_t)begin * inputs);
+      copy_floats(to + (int64_t)begin * inputs, row + (int64_t)(x + begin) * inputs, (int64_t)(end - begin) * inputs);
+      fill_floats(to + (int64_t)end * inputs, 0.0f, (int64_t)(d.kernel_width - end) * inputs);
+      to += (int64_t)d.kernel_width * inputs;
+      continue;
+    }
+    for (int32_t kx = 0; kx < d.kernel_width; kx++, to += inputs) {
+      const int32_t ix = x + kx * d.dilation_width;
+      if (ix < 0 || ix >= d.input_width) {
+        fill_floats(to, 0.0f, inputs);
+        continue;
+      }
+      const float* from = row + ix * d.input_pixel_stride;
+      if (index) {
+        for (int32_t i = 0; i < inputs; i++) to[i] = from[index[i]];
+      } else {
+        copy_floats(to, from + (int64_t)g * inputs, inputs);
+      }
+      if (scale) affine_relu(to, scale, shift, inputs);
+    }
+  }
+}
+
 // Packed: panels of weights [group][panel][ky][kx][i][vectors * kLanes], bias [group][vectors * kLanes], and, with a
 // pre-activation, scale and shift of the inputs of each group [group][i]. Work item: a block of pixels of one group by a run
 // of panels.
@@ -168,64 +225,6 @@ struct ConvDense {
   static int64_t first_pixel(const Layout& l, int64_t tile) {
     const int64_t first = tile * l.rows;
     return first + l.rows <= l.pixels ? first : l.pixels - l.rows;
-  }
-
-  // All taps of one output pixel: [ky][kx][i].
-  static void stage_pixel(const ConvDesc& d, const float* input, const float* pre, int64_t pixel,
-                          int32_t g, float* to) {
-    const int32_t x = (int32_t)(pixel % d.output_width) * d.stride_width - d.pad_left;
-    const int32_t y = (int32_t)(pixel / d.output_width % d.output_height) * d.stride_height - d.pad_top;
-    const int64_t image = pixel / d.output_width / d.output_height;
-    const int32_t inputs = d.group_inputs;
-    const int32_t* index = d.input_index ? d.input_index + (int64_t)g * inputs : nullptr;
-    const float* scale = d.pre == PreKind::kNone ? nullptr : pre + (int64_t)g * inputs;
-    const float* shift = d.pre == PreKind::kNone ? nullptr : scale + (int64_t)d.groups * inputs;
-    for (int32_t ky = 0; ky < d.kernel_height; ky++) {
-      const int32_t iy = y + ky * d.dilation_height;
-      if (iy < 0 || iy >= d.input_height) {
-        fill_floats(to, 0.0f, (int64_t)d.kernel_width * inputs);
-        to += (int64_t)d.kernel_width * inputs;
-        continue;
-      }
-      const float* row = input + (image * d.input_height + iy) * d.input_width * d.input_pixel_stride;
-      if (d.input_pixel_stride == inputs && d.dilation_width == 1 && !index && !scale) {
-        // Neighbouring taps are neighbours in memory: one copy, padded at its ends.
-        const int32_t begin = x < 0 ? (-x < d.kernel_width ? -x : d.kernel_width) : 0;
-        const int32_t limit = d.input_width - x < d.kernel_width ? d.input_width - x : d.kernel_width;
-        const int32_t end = limit < begin ? begin : limit;
-        fill_floats(to, 0.0f, (int64_t)begin * inputs);
-        copy_floats(to + (int64_t)begin * inputs, row + (int64_t)(x + begin) * inputs, (int64_t)(end - begin) * inputs);
-        fill_floats(to + (int64_t)end * inputs, 0.0f, (int64_t)(d.kernel_width - end) * inputs);
-        to += (int64_t)d.kernel_width * inputs;
-        continue;
-      }
-      for (int32_t kx = 0; kx < d.kernel_width; kx++, to += inputs) {
-        const int32_t ix = x + kx * d.dilation_width;
-        if (ix < 0 || ix >= d.input_width) {
-          fill_floats(to, 0.0f, inputs);
-          continue;
-        }
-        const float* from = row + ix * d.input_pixel_stride;
-        if (index) {
-          for (int32_t i = 0; i < inputs; i++) to[i] = from[index[i]];
-        } else {
-          copy_floats(to, from + (int64_t)g * inputs, inputs);
-        }
-        if (scale) affine_relu(to, scale, shift, inputs);
-      }
-    }
-  }
-
-  static void affine_relu(float* x, const float* scale, const float* shift, int32_t count) {
-    const V zero = splat(0.0f);
-    int32_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
-      store(x + i, at_least(multiply_add(load(x + i), load(scale + i), load(shift + i)), zero));
-    }
-    if (i == count) return;
-    const int32_t rest = count - i;
-    const V last = multiply_add(load_partial(x + i, rest), load_partial(scale + i, rest), load_partial(shift + i, rest));
-    store_partial(x + i, at_least(last, zero), rest);
   }
 };
 

@@ -151,6 +151,8 @@ struct PlaneConv {
 
   static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void* scratch) {
     const Shape s = shape(d);
+    // For the columns of padding, which no row overwrites.
+    fill_floats((float*)scratch + kTailFloats, 0.0f, (int64_t)s.units * s.unit_floats);
     for (int64_t item = begin; item < end; item++) {
       run_slab(d, s, args, item / s.slabs, (int32_t)(item % s.slabs), (float*)scratch);
     }
@@ -207,8 +209,6 @@ struct PlaneConv {
     const int32_t units = first + s.units <= s.all ? s.units : s.all - first;
     const Clamp clamp = clamp_of(d.activation);
     float* planes = scratch + kTailFloats;
-    fill_floats(planes, 0.0f, (int64_t)units * s.unit_floats);  // for the columns of padding, which no row overwrites
-
     PlaneJob job;
     job.plane = s.plane;
     job.width = s.in_tiles;

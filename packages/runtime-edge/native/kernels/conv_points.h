@@ -1,8 +1,9 @@
-// 1x1 convolution for WebAssembly: products with the matrix of each group. Inputs are read straight from NHWC where few outputs
-// need them; where many do, four pixels' are brought together first, so that one pointer reaches them all.
+// Convolution for WebAssembly as products with the matrix of each group. Where few outputs need them, the inputs of 1x1 kernels
+// are read straight from NHWC; where many do, those of four pixels, all taps of any kernel, are brought together first, so that
+// one pointer reaches them all.
 #pragma once
 
-#include "conv_reference.h"
+#include "conv_dense.h"
 
 namespace dgc {
 namespace {
@@ -16,7 +17,7 @@ struct PointTiles {
     const float* input;   // of the chunk's first pixel and the first panel's group
     int32_t pixel_step;   // floats from a pixel's inputs to the next one's; of a tile's four together: a quarter
     int32_t group_step;   // floats from a group's inputs to the next one's
-    int32_t inputs;       // of a group
+    int32_t inputs;       // of a group, for all taps
     const float* weights;  // [panel][input][vector][lane]
     const float* bias;
     int32_t panels, panels_of_group;
@@ -89,9 +90,9 @@ struct PointTiles {
       const V first = load(bias + v * kLanes);
       DGC_UNROLL for (int row = 0; row < kRows; row++) sums[row][v] = first;
     }
-    int32_t left = job.inputs;
+    const float* end = weights + job.inputs * (kVectors * kLanes);
     if constexpr (kTogether) {
-      DGC_ROLLED for (; left > 0; left--) {
+      DGC_ROLLED while (weights != end) {
         step<kRows>([&](int row) { return input[row]; }, weights, sums);
         input += kRows;
         weights += kVectors * kLanes;
@@ -99,7 +100,7 @@ struct PointTiles {
     } else {
       const float* x[kRows];
       DGC_UNROLL for (int row = 0; row < kRows; row++) x[row] = input + row * job.pixel_step;
-      DGC_ROLLED for (; left > 0; left--) {
+      DGC_ROLLED while (weights != end) {
         step<kRows>([&](int row) { return *x[row]; }, weights, sums);
         DGC_UNROLL for (int row = 0; row < kRows; row++) x[row]++;
         weights += kVectors * kLanes;
@@ -129,7 +130,8 @@ struct PointTiles {
   }
 };
 
-// Packed: weights [panel][input][vector][lane], bias. Work item: a chunk of pixels, for all channels.
+// Packed: weights [panel][ky][kx][input][vector][lane], bias, and, with a pre-activation, scale and shift of the inputs of each
+// group [group][input]. Work item: a chunk of pixels, for all channels.
 template <int kVectors>
 struct PointConv {
   using Tiles = PointTiles<kVectors>;
@@ -137,28 +139,38 @@ struct PointConv {
   static constexpr int32_t kRows = 4, kMostPixels = 16 * kRows;
 
   static bool supports(const ConvDesc& d) {
-    return d.kernel_height == 1 && d.kernel_width == 1 && d.pad_top == 0 && d.pad_left == 0 &&
-           (d.output_height - 1) * d.stride_height < d.input_height && (d.output_width - 1) * d.stride_width < d.input_width &&
-           (is_whole(d) || brings_together(d)) && d.pre == PreKind::kNone && !d.input_index &&
-           d.output_channels / d.groups % kPanel == 0;
+    const int32_t outputs = d.output_channels / d.groups;
+    if (outputs % kPanel != 0) return false;
+    // Many outputs that fill no panel of two vectors are faster as the dense kernel has them: with the rest of a panel.
+    return brings_together(d) || (outputs < kFewestOutputs && lies_in_place(d) && is_whole(d));
   }
 
   static size_t packed_bytes(const ConvDesc& d) {
-    return (size_t)(d.output_channels * ((int64_t)d.group_inputs + 1)) * sizeof(float);
+    const int64_t pre = d.pre == PreKind::kNone ? 0 : 2 * (int64_t)d.groups * d.group_inputs;
+    return (size_t)(d.output_channels * (depth(d) + 1) + pre) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
     float* to = (float*)packed;
+    const int32_t taps = d.kernel_height * d.kernel_width;
     for (int32_t first = 0; first < d.output_channels; first += kPanel) {
-      for (int32_t i = 0; i < d.group_inputs; i++) {
-        for (int32_t lane = 0; lane < kPanel; lane++) *to++ = weights.kernel[(int64_t)(first + lane) * d.group_inputs + i];
+      for (int32_t tap = 0; tap < taps; tap++) {
+        for (int32_t i = 0; i < d.group_inputs; i++) {
+          for (int32_t o = first; o < first + kPanel; o++) *to++ = weights.kernel[((int64_t)o * d.group_inputs + i) * taps + tap];
+        }
       }
     }
     for (int32_t o = 0; o < d.output_channels; o++) *to++ = weights.bias ? weights.bias[o] : 0.0f;
+    if (d.pre == PreKind::kNone) return;
+    for (int part = 0; part < 2; part++) {
+      const float* from = part == 0 ? weights.pre_scale : weights.pre_shift;
+      for (int32_t i = 0; i < d.groups * d.group_inputs; i++) *to++ = from[d.input_index ? d.input_index[i] : i];
+    }
   }
 
   static size_t scratch_bytes(const ConvDesc& d) {
-    return brings_together(d) ? (size_t)(chunk(d) * d.groups * (int64_t)d.group_inputs) * sizeof(float) : 0;
+    if (!brings_together(d)) return 0;
+    return (size_t)(chunk(d) * d.groups * depth(d) + rows_floats(d)) * sizeof(float);
   }
 
   static int64_t work_items(const ConvDesc& d) { return (pixels(d) + chunk(d) - 1) / chunk(d); }
@@ -166,10 +178,12 @@ struct PointConv {
   static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void* scratch) {
     const Clamp clamp = clamp_of(d.activation);
     const int32_t pixels_of_chunk = chunk(d);
+    float* rows = (float*)scratch;
+    float* together = rows + rows_floats(d);
     typename Tiles::Job job;
-    job.inputs = d.group_inputs;
+    job.inputs = (int32_t)depth(d);
     job.weights = (const float*)args.packed;
-    job.bias = job.weights + (int64_t)d.output_channels * d.group_inputs;
+    job.bias = job.weights + d.output_channels * depth(d);
     job.panels = d.output_channels / kPanel;
     job.panels_of_group = job.panels / d.groups;
     job.residual_pixel_stride = (int32_t)d.residual_pixel_stride;
@@ -179,26 +193,35 @@ struct PointConv {
     for (int64_t item = begin; item < end; item++) {
       const int64_t first = item * pixels_of_chunk, left = pixels(d) - first;
       const int32_t count = left < pixels_of_chunk ? (int32_t)left : pixels_of_chunk;
-      if (kVectors == 1 && d.group_inputs == 4 && d.output_channels == 4 * d.groups && is_whole(d)) {
+      if (kVectors == 1 && d.group_inputs == 4 && d.output_channels == 4 * d.groups) {
         // Few pixels at a time: they are as many streams of memory.
         for (int32_t pixel = 0; pixel < count; pixel += job.pixels) {
           place(d, args, first + pixel, count - pixel < 8 ? count - pixel : 8, job);
+          read_in_place(d, args.input, first + pixel, job);
           Tiles::run_fours(job);
         }
       } else {
         const int32_t whole = count / kRows * kRows;
         place(d, args, first, whole, job);
         if (whole > 0 && brings_together(d)) {
-          bring_together(d, args.input, first, whole, (float*)scratch);
-          job.input = (const float*)scratch;
-          job.pixel_step = d.group_inputs;
-          job.group_step = whole * d.group_inputs;
+          bring_together(d, args, first, whole, rows, together);
+          job.input = together;
+          job.pixel_step = job.inputs;
+          job.group_step = whole * job.inputs;
           Tiles::template run<kRows, true>(job);
         } else if (whole > 0) {
+          read_in_place(d, args.input, first, job);
           Tiles::template run<kRows, false>(job);
         }
         for (int32_t pixel = whole; pixel < count; pixel++) {
           place(d, args, first + pixel, 1, job);
+          if (lies_in_place(d)) {
+            read_in_place(d, args.input, first + pixel, job);
+          } else {
+            for (int32_t g = 0; g < d.groups; g++) stage_pixel(d, args.input, pre_of(d, args), first + pixel, g, rows + g * depth(d));
+            job.input = rows;
+            job.group_step = job.inputs;
+          }
           Tiles::template run<1, false>(job);
         }
       }
@@ -212,18 +235,36 @@ struct PointConv {
 
  private:
   static int64_t pixels(const ConvDesc& d) { return (int64_t)d.batch * d.output_height * d.output_width; }
+  static int64_t depth(const ConvDesc& d) { return (int64_t)d.kernel_height * d.kernel_width * d.group_inputs; }
+
+  // Whether a pixel's inputs are those of one pixel, as they are.
+  static bool lies_in_place(const ConvDesc& d) {
+    return d.kernel_height == 1 && d.kernel_width == 1 && d.pad_top == 0 && d.pad_left == 0 && d.pre == PreKind::kNone &&
+           !d.input_index && (d.output_height - 1) * d.stride_height < d.input_height &&
+           (d.output_width - 1) * d.stride_width < d.input_width;
+  }
 
   // Whether the outputs' pixels follow each other in the input, too.
   static bool is_whole(const ConvDesc& d) {
     return d.output_height == d.input_height && d.output_width == d.input_width && d.stride_height == 1 && d.stride_width == 1;
   }
 
-  static bool brings_together(const ConvDesc& d) { return d.output_channels / d.groups >= kFewestOutputs; }
+  static bool brings_together(const ConvDesc& d) { return kVectors == 2 && d.output_channels / d.groups >= kFewestOutputs; }
 
   // Of a work item, a multiple of a tile's: so many that what is brought together stays in the second-level cache.
   static int32_t chunk(const ConvDesc& d) {
-    const int64_t fitting = kChunkFloats / ((int64_t)d.groups * d.group_inputs) / kRows * kRows;
+    const int64_t all = d.groups * depth(d), fitting = kChunkFloats / (all > 0 ? all : 1) / kRows * kRows;
     return fitting < kRows ? kRows : fitting < kMostPixels ? (int32_t)fitting : kMostPixels;
+  }
+
+  // Of the taps of a tile's pixels for one group, or of one pixel for all groups.
+  static int64_t rows_floats(const ConvDesc& d) {
+    if (lies_in_place(d)) return 0;
+    return depth(d) * (d.groups > kRows ? d.groups : kRows);
+  }
+
+  static const float* pre_of(const ConvDesc& d, const ConvArgs& args) {
+    return (const float*)args.packed + d.output_channels * (depth(d) + 1);
   }
 
   static const float* input_of(const ConvDesc& d, const float* input, int64_t pixel) {
@@ -235,28 +276,39 @@ struct PointConv {
   }
 
   static void place(const ConvDesc& d, const ConvArgs& args, int64_t pixel, int32_t count, typename Tiles::Job& job) {
-    job.input = input_of(d, args.input, pixel);
-    job.pixel_step = (int32_t)d.input_pixel_stride;
-    job.group_step = d.group_inputs;
     job.pixels = count;
     job.residual = d.has_residual ? args.residual + pixel * d.residual_pixel_stride : nullptr;
     job.output = args.output + pixel * d.output_pixel_stride;
   }
 
+  static void read_in_place(const ConvDesc& d, const float* input, int64_t pixel, typename Tiles::Job& job) {
+    job.input = input_of(d, input, pixel);
+    job.pixel_step = (int32_t)d.input_pixel_stride;
+    job.group_step = d.group_inputs;
+  }
+
   // [group][tile][input][row]
-  static void bring_together(const ConvDesc& d, const float* input, int64_t first, int32_t count, float* to) {
-    const int32_t inputs = d.group_inputs;
+  static void bring_together(const ConvDesc& d, const ConvArgs& args, int64_t first, int32_t count, float* staged, float* to) {
+    const int32_t inputs = (int32_t)depth(d);
+    const bool in_place = lies_in_place(d);
     for (int32_t pixel = 0; pixel < count; pixel += kRows) {
-      const float* rows[kRows];
-      for (int32_t row = 0; row < kRows; row++) rows[row] = input_of(d, input, first + pixel + row);
       for (int32_t g = 0; g < d.groups; g++) {
-        interleave(rows, g * inputs, inputs, to + ((int64_t)g * count + pixel) * inputs);
+        const float* rows[kRows];
+        for (int32_t row = 0; row < kRows; row++) {
+          if (in_place) {
+            rows[row] = input_of(d, args.input, first + pixel + row) + g * inputs;
+          } else {
+            stage_pixel(d, args.input, pre_of(d, args), first + pixel + row, g, staged + row * inputs);
+            rows[row] = staged + row * inputs;
+          }
+        }
+        interleave(rows, inputs, to + ((int64_t)g * count + pixel) * inputs);
       }
     }
   }
 
-  static DGC_NOINLINE void interleave(const float* const (&rows)[kRows], int32_t first, int32_t count, float* to) {
-    const float *p0 = rows[0] + first, *p1 = rows[1] + first, *p2 = rows[2] + first, *p3 = rows[3] + first;
+  static DGC_NOINLINE void interleave(const float* const (&rows)[kRows], int32_t count, float* to) {
+    const float *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
     DGC_ROLLED for (; count >= 4; count -= 4) {
       const V a = load(p0), b = load(p1), c = load(p2), e = load(p3);
       const V ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
