@@ -305,6 +305,29 @@ ${shuffleRows.join('\n')}
 A \`.edge\` convolution could read its inputs through an index list instead. Measured, the kernels that read runs of channels are faster even with the moves before them,
 by 8 % (IGCV1) to 30 % (MobileNetV2 with FLGC), so only inputs that groups share are read so. \`compile\` prints why each shuffle stays, and \`NAME.compile.json\` holds all of it.
 
+## Which transposes have to stay
+
+Values are channels last inside. In a \`.edge\` or TFLite file they stay so; the ONNX emitter leaves a value of rank 4 in the order in which it came out of its op (NCHW from a
+convolution, channels last from a reshape or a matrix product), and everything elementwise, slices, concatenations, reductions and softmax take it as it is. So a transposition
+is written only between ops that need different orders. ONNX files of timm and torchvision, transposes read and written:
+
+| network | read | written |
+|---|---|---|
+| ViT-Tiny | 37 | 37 |
+| Swin-Tiny | 79 | 62 |
+| LeViT-128s | 48 | 45 |
+| MobileViT-XXS | 39 | 31 |
+| ConvNeXt-Tiny | 46 | 36 |
+| ConvNeXtV2-Atto | 34 | 0 |
+| ShuffleNetV2 | 16 | 0 |
+| EfficientViT-B0 | 16 | 22 |
+| a YOLOv8 head | 2 | 4 |
+
+- Between a convolution's pixels and tokens there is one each way; so it is in the files.
+- Attention brings its heads apart and together again, and transposes K: ONNX's \`MatMul\` has no flag for it, and its operands have rank 4.
+- Where a file keeps tokens as [N, C, P] (the last two), ours are [N, P, C], as matrix products and our convolutions have them: one where the file merely reshapes a
+  convolution's output, and one back. With another order for values of rank 3 they could go; they are small there.
+
 ## What the forms cost
 
 \`packages/compiler/src/passes/form-cost-tables.ts\` has one table for each runtime and machine: the time of a multiply-add by channels a group, for 1×1 kernels and for wider
