@@ -1,11 +1,12 @@
 import { InvalidInputError, UsageError } from '@dgconv/core';
+import { nativeInstructionSets } from '@dgconv/runtime-edge';
 import { runtimeOf, type ModelFormat, type Runtime, type RuntimeName } from '@dgconv/runtimes';
 
-const defaults: Readonly<Record<ModelFormat, readonly RuntimeName[]>> = {
+const defaults: Readonly<Record<ModelFormat, () => RuntimeName>> = {
   // Without a C++ compiler there is no native engine: WebAssembly serves.
-  edge: ['edge', 'edge-wasm'],
-  onnx: ['ort'],
-  tflite: ['litert'],
+  edge: () => (nativeInstructionSets().length > 0 ? 'edge' : 'edge-wasm'),
+  onnx: () => 'ort',
+  tflite: () => 'litert',
 };
 
 /**
@@ -25,15 +26,9 @@ export const presentRuntime = async (name: RuntimeName): Promise<Runtime> => {
  * @throws {InvalidInputError} if it is not present on this machine; the message says how to get it.
  */
 export const loadRuntime = async (asked: RuntimeName | undefined, format: ModelFormat): Promise<Runtime> => {
-  const names = asked === undefined ? defaults[format] : [asked];
-  const reasons: string[] = [];
-  for (const name of names) {
-    const runtime = runtimeOf(name);
-    if (!runtime.formats.includes(format))
-      throw new UsageError(`the runtime ${name} runs .${runtime.formats.join(', .')} files, not .${format}`);
-    const reason = await runtime.whyUnavailable();
-    if (reason === null) return runtime;
-    reasons.push(`the runtime ${name} cannot be used here: ${reason}`);
-  }
-  throw new InvalidInputError(reasons.join('; '));
+  const name = asked ?? defaults[format]();
+  const { formats } = runtimeOf(name);
+  if (!formats.includes(format))
+    throw new UsageError(`the runtime ${name} runs .${formats.join(', .')} files, not .${format}`);
+  return presentRuntime(name);
 };

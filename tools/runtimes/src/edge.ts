@@ -13,6 +13,22 @@ export function wasmVariant(): WasmVariant {
   return name;
 }
 
+function whyNoNative(): string | null {
+  const sets = nativeInstructionSets();
+  if (sets.length === 0) return 'the native engine is not built; get it by: a C++ compiler as $CXX, then npm run build';
+  const forced = process.env['DGCONV_ISA'] ?? '';
+  return forced === '' || sets.includes(forced) ? null : `DGCONV_ISA is '${forced}': here it may be ${sets.join(', ')}`;
+}
+
+function whyNoWasm(): string | null {
+  try {
+    wasmVariant();
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 /** Our engine, as the Node addon or as WebAssembly. */
 function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Runtime {
   return {
@@ -22,14 +38,9 @@ function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Run
       Promise.resolve(
         engine === 'wasm'
           ? `dgconv engine, WebAssembly (${wasmVariant()})`
-          : `dgconv engine, ${process.env['DGCONV_ISA'] ?? nativeInstructionSets()[0] ?? 'native'}`,
+          : `dgconv engine, ${process.env['DGCONV_ISA'] || nativeInstructionSets()[0]}`,
       ),
-    whyUnavailable: () =>
-      Promise.resolve(
-        engine === 'native' && nativeInstructionSets().length === 0
-          ? 'the native engine is not built; get it by: a C++ compiler as $CXX, then npm run build'
-          : null,
-      ),
+    whyUnavailable: () => Promise.resolve(engine === 'native' ? whyNoNative() : whyNoWasm()),
     async load(bytes, { threads = 1, maxBatch = 1 }: LoadOptions = {}) {
       const session = await EdgeSession.load(
         bytes,

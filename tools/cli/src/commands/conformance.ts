@@ -128,9 +128,10 @@ export const addConformanceCommand = (program: Command): void => {
     .option('--data <dir>', "ONNX's test vectors (default: where Debian's libonnx-testdata puts them)")
     .option('--from-model <file>', "the model's own ops as cases, in the place of a suite")
     .addOption(
-      new Option('--bundle <dir>', 'write a folder that dgconv-run runs on a board, instead of running anything')
-        .conflicts('runtime')
-        .conflicts('result'),
+      new Option(
+        '--bundle <dir>',
+        'write a folder that dgconv-run runs on a board, instead of running anything',
+      ).conflicts(['runtime', 'result', 'tap']),
     )
     .addOption(
       new Option('--result <file>', 'show what dgconv-run wrote on a board').conflicts([
@@ -138,6 +139,7 @@ export const addConformanceCommand = (program: Command): void => {
         'runtime',
         'data',
         'fromModel',
+        'tap',
       ]),
     )
     .option('--tap <file>', 'write the outcomes in the Test Anything Protocol, too')
