@@ -18,9 +18,9 @@ test.serial(
   async (t) => {
     const sets = nativeInstructionSets();
     if (sets.length === 0) {
-    t.regex((await edgeNativeRuntime.whyUnavailable())!, /is not built/);
-    return;
-  }
+      t.regex((await edgeNativeRuntime.whyUnavailable())!, /is not built/);
+      return;
+    }
     const why = await withEnvironment('DGCONV_ISA', 'mmx', () => edgeNativeRuntime.whyUnavailable());
     t.is(why, `DGCONV_ISA is 'mmx': here it may be ${sets.join(', ')}`);
     t.is(await withEnvironment('DGCONV_ISA', 'scalar', () => edgeNativeRuntime.whyUnavailable()), null);
