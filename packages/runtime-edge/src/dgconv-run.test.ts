@@ -2,7 +2,7 @@ import { GraphBuilder, interpret, mapSource } from '@dgconv/core';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,10 +13,11 @@ import { RandomModel } from './testing/random-model.js';
 const built = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const isInstalled = (command: string): boolean => spawnSync(command, ['--version']).status === 0;
 
-/** How the program is started on this machine: as it is, and the one for arm64 in an emulator. */
+/** How the program is started on this machine: as it is, and those for ARM in an emulator. */
 const programs = [
   { name: 'this machine', command: [built('native/dgconv-run')], isThere: true },
   { name: 'arm64', command: ['qemu-aarch64', built('arm64/dgconv-run')], isThere: isInstalled('qemu-aarch64') },
+  { name: 'armhf', command: ['qemu-arm', built('armhf/dgconv-run')], isThere: isInstalled('qemu-arm') },
 ].map((program) => ({ ...program, isThere: program.isThere && existsSync(program.command.at(-1)!) }));
 
 function npy(shape: readonly number[], values: Float32Array): Buffer {
@@ -171,9 +172,15 @@ for (const { name, command, isThere } of programs) {
       ['run'],
       ['run', path],
       ['bench', path, '--repeats', '0'],
+      ['bench', path, '--threads', '0'],
+      ['bench', path, '--input', path],
       ['info', path, '--what'],
-    ])
-      t.is(run(...args).status, 2, args.join(' '));
+      ['info', path, '--isa', 'abacus'],
+      ['info', path, path],
+    ]) {
+      const { status, stdout } = run(...args);
+      t.deepEqual({ status, stdout }, { status: 2, stdout: '' }, args.join(' '));
+    }
     for (const args of [
       ['info', path],
       ['bench', `${path}.not`],
@@ -182,5 +189,97 @@ for (const { name, command, isThere } of programs) {
     ])
       t.is(run(...args).status, 3, args.join(' '));
     t.regex(run('--help').stdout, /Examples/);
+  });
+
+  board(`an array that is broken or does not fit is refused, and nothing is written, on ${name}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'dgconv-run-'));
+    const [net, x, y] = ['net.edge', 'x.npy', 'y.npy'].map((file) => join(folder, file)) as [string, string, string];
+    const builder = new GraphBuilder({ name: 'two' });
+    const left = builder.input('left', [1, 1]);
+    const sum = builder.relu('relu', builder.add('add', left, builder.input('right', [1, 1])));
+    const graph = builder.build([{ name: 'sum', value: sum }]);
+    await writeFile(net, encodeEdge({ graph, weights: mapSource(new Map()) }));
+    const good = npy([2, 1], Float32Array.of(1, 2));
+    const text = (from: string, to: string) => Buffer.from(good.toString('latin1').replace(from, to), 'latin1');
+    await writeFile(join(folder, 'good.npy'), good);
+    const sameFile = ['--input', `right=${join(folder, 'good.npy')}`, '--output', y];
+    const broken: [Buffer, RegExp][] = [
+      [good.subarray(0, good.length - 1), /its data do not fill the shape/],
+      [Buffer.concat([good, Buffer.alloc(1)]), /its data do not fill the shape/],
+      [good.subarray(0, 40), /is no \.npy file/],
+      [Buffer.alloc(0), /is no \.npy file/],
+      [text('<f4', '<f8'), /'<f8'.* needed is little-endian float32/],
+      [text('<f4', '>f4'), /needed is little-endian float32/],
+      [text('False, ', 'True,  '), /is in Fortran order/],
+      [text('(2, 1,)', '(2, -1)'), /shape is broken or too large/],
+      [text('(2, 1,)', '(2, 1, '), /shape is broken or too large/],
+      [npy([1], Float32Array.of(1)), /does not fit the input 'left'/],
+      [npy([0, 1], new Float32Array(0)), /does not fit the input 'left'/],
+      [npy([1, 2], Float32Array.of(1, 2)), /does not fit the input 'left'/],
+      [npy([3, 1], Float32Array.of(1, 2, 3)), /does not fit the input 'right'/],
+      // 2^30 + 1 floats are 4 bytes to a machine that counts in 32 bits.
+      [npy([2 ** 30 + 1, 1], Float32Array.of(1)), /x\.npy: (no memory for|its data do not fill)/],
+    ];
+    for (const [bytes, message] of broken) {
+      await writeFile(x, bytes);
+      const { status, stdout, stderr } = run('run', net, '--input', `left=${x}`, ...sameFile, '--json');
+      t.deepEqual({ status, stdout }, { status: 3, stdout: '' }, stderr);
+      t.regex(stderr, message);
+    }
+    const missing = run('run', net, '--input', `left=${x}.not`, ...sameFile);
+    t.is(missing.status, 3);
+    t.regex(missing.stderr, /x\.npy\.not: No such file/);
+    t.deepEqual((await readdir(folder)).sort(), ['good.npy', 'net.edge', 'x.npy']);
+
+    const files = ['--input', `left=${join(folder, 'good.npy')}`, ...sameFile.slice(0, 2)];
+    const wrong: [string[], RegExp][] = [
+      [files.slice(0, 2), /the input 'right' is missing/],
+      [[...files, '--input', `up=${x}`], /the network has no input 'up'/],
+      [[...files, '--input', `left=${x}`], /--input is given twice for the same tensor/],
+      [[...files.slice(0, 2), '--input', x], /the network has 2 inputs: say which with --input NAME=FILE/],
+      [[...files, '--output', `product=${y}`], /the network has no output 'product'/],
+      [[...files, '--output', y, '--output', `sum=${y}`], /--output is given twice for the same tensor/],
+    ];
+    for (const [args, message] of wrong) {
+      const { status, stderr } = run('run', net, ...args);
+      t.is(status, 2, stderr);
+      t.regex(stderr, message);
+    }
+    t.false(existsSync(y));
+  });
+
+  const full = isThere && existsSync('/dev/full') ? test : test.skip;
+  full(`a full disk is told with exit code 3, and what lies there stays, on ${name}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'dgconv-run-'));
+    const [net, x] = [join(folder, 'net.edge'), join(folder, 'x.npy')];
+    await writeFile(net, encodeEdge(random.model));
+    await writeFile(x, npy(input!.shape, random.feeds(1).input));
+    const told = run('run', net, '--input', x, '--output', 'last=/dev/full');
+    t.is(told.status, 3, told.stderr);
+    t.regex(told.stderr, /^dgconv-run: \/dev\/full: No space left on device/);
+    t.true((await stat('/dev/full')).isCharacterDevice());
+    const intoNothing = run('run', net, '--input', x, '--output', `last=${join(folder, 'not/y.npy')}`);
+    t.is(intoNothing.status, 3, intoNothing.stderr);
+    for (const args of [['--help'], ['--version'], ['info', net], ['info', net, '--json'], ['bench', net]]) {
+      const quoted = [...command, ...args].map((part) => `'${part}'`).join(' ');
+      const { status, stderr } = spawnSync('sh', ['-c', `${quoted} > /dev/full`], { encoding: 'utf8' });
+      t.is(status, 3, `${args.join(' ')}: ${stderr}`);
+      t.regex(stderr, /stdout cannot be written to/);
+    }
+    t.deepEqual((await readdir(folder)).sort(), ['net.edge', 'x.npy']);
+  });
+
+  board(`a bundle that cannot take its results is told with exit code 3 on ${name}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'dgconv-run-'));
+    await writeFile(join(folder, 'cases.txt'), 'a.edge\ta file that is missing\n');
+    await mkdir(join(folder, 'result.tap'));
+    t.is(run('conformance', folder).status, 3);
+    await rmdir(join(folder, 'result.tap'));
+    const { status, stdout } = run('conformance', folder, '--json');
+    t.is(status, 1);
+    t.like(JSON.parse(stdout), { passed: 0, failed: 1 });
+    t.is(await readFile(join(folder, 'result.json'), 'utf8'), stdout);
+    await writeFile(join(folder, 'cases.txt'), '../a.edge\toutside\n');
+    t.is(run('conformance', folder).status, 3);
   });
 }

@@ -125,8 +125,9 @@ int conformance(const Options& options) {
   if (json == nullptr || tap == nullptr) return fail(kRejected, "the results cannot be written into the bundle");
   write_json(json, cases, options.threads, isa);
   write_tap(tap, cases);
-  const bool closed = (fclose(json) == 0) & (fclose(tap) == 0);
-  if (!closed) return fail(kRejected, "the results cannot be written into the bundle");
+  bool written = !ferror(json) && !ferror(tap);
+  for (FILE* file : {json, tap}) written = fclose(file) == 0 && written;
+  if (!written) return fail(kRejected, "the results cannot be written into the bundle");
   if (options.json) write_json(stdout, cases, options.threads, isa);
   else {
     size_t passed = 0;

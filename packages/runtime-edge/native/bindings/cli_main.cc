@@ -106,6 +106,13 @@ int parse(int argc, char** argv, Options& options) {
   for (const char* command : commands) known = known || strcmp(command, options.command) == 0;
   if (!known) return fail(kUsage, "the command is unknown; see --help");
   if (options.target == nullptr) return fail(kUsage, "the command needs a file or folder; see --help");
+  if (strcmp(options.command, "run") != 0 && options.input_count + options.output_count > 0) return fail(kUsage, "--input and --output belong to run; see --help");
+  if (strcmp(options.command, "run") == 0 && options.input_count == 0) return fail(kUsage, "run needs --input x.npy");
+  if (edge::find_kernels(options.isa) == nullptr) {
+    char message[300];
+    snprintf(message, sizeof(message), "the instruction set '%.80s' is not available here; there are: %s", edge::requested_isa(options.isa), edge::available_isas());
+    return fail(kUsage, message);
+  }
   return kDone;
 }
 
@@ -124,12 +131,36 @@ const NamedFile* file_for(const NamedFile* files, int count, const char* name, i
   return nullptr;
 }
 
+using GetTensor = dgc_status (*)(const dgc_session*, int32_t, dgc_tensor_info*);
+
+// kDone if each file is for a tensor of its own.
+int check_names(const dgc_session* session, const char* what, const NamedFile* files, int count, int tensors, GetTensor get) {
+  char message[700];
+  Array<int> used(size_t(tensors), 0);
+  for (int i = 0; i < count; ++i) {
+    int at = -1;
+    for (int t = 0; t < tensors && at < 0; ++t) {
+      dgc_tensor_info info;
+      get(session, t, &info);
+      if (file_for(&files[i], 1, info.name, tensors) != nullptr) at = t;
+    }
+    if (at >= 0 && used[size_t(at)]++ == 0) continue;
+    if (at >= 0) snprintf(message, sizeof(message), "--%s is given twice for the same tensor", what);
+    else if (files[i].name[0] == 0) snprintf(message, sizeof(message), "the network has %d %ss: say which with --%s NAME=FILE", tensors, what, what);
+    else snprintf(message, sizeof(message), "the network has no %s '%.200s'; dgconv-run info lists them", what, files[i].name);
+    return fail(kUsage, message);
+  }
+  return kDone;
+}
+
 int run(const Options& options) {
-  if (options.input_count == 0) return fail(kUsage, "run needs --input x.npy");
   dgc_session* session;
   const int loaded = load(options, &session);
   if (loaded != kDone) return loaded;
   const int inputs = dgc_session_input_count(session), outputs = dgc_session_output_count(session);
+  int code = check_names(session, "input", options.inputs, options.input_count, inputs, dgc_session_input);
+  if (code == kDone) code = check_names(session, "output", options.outputs, options.output_count, outputs, dgc_session_output);
+  if (code != kDone) return code;
   Array<NpyArray> given, results;
   char message[700];
   int64_t batch = -1;
@@ -163,7 +194,7 @@ int run(const Options& options) {
     array.rank = info.rank;
     for (int32_t d = 0; d < info.rank; ++d) array.dims[d] = info.dims[d];
     if (array.rank > 0) array.dims[0] *= batch;
-    array.values = static_cast<float*>(malloc(size_t(array.elements()) * sizeof(float)));
+    array.values = dgc::cli::new_floats(array.elements());
     if (array.values == nullptr) return fail(kRejected, "no memory for the outputs");
     results.push(array);
   }
@@ -226,7 +257,7 @@ int bench(const Options& options) {
     dgc_tensor_info info;
     if (i < inputs) dgc_session_input(session, i, &info);
     else dgc_session_output(session, i - inputs, &info);
-    float* buffer = static_cast<float*>(malloc(size_t(info.elements) * sizeof(float)));
+    float* buffer = dgc::cli::new_floats(int64_t(info.elements));
     if (buffer == nullptr) return fail(kRejected, "no memory for inputs and outputs");
     for (uint64_t k = 0; k < info.elements; ++k) {
       random = random * 1664525u + 1013904223u;
@@ -258,7 +289,7 @@ int bench(const Options& options) {
   return kDone;
 }
 
-void print_tensors(const dgc_session* session, int count, dgc_status (*get)(const dgc_session*, int32_t, dgc_tensor_info*), bool json, const char* what) {
+void print_tensors(const dgc_session* session, int count, GetTensor get, bool json, const char* what) {
   for (int i = 0; i < count; ++i) {
     dgc_tensor_info info;
     get(session, i, &info);
@@ -302,16 +333,20 @@ int info(const Options& options) {
 
 int main(int argc, char** argv) {
   using namespace dgc::cli;
-  for (int i = 1; i < argc; ++i) {
-    if (strcmp(argv[i], "--help") == 0) return fputs(kHelp, stdout) < 0 ? kRejected : kDone;
-    if (strcmp(argv[i], "--version") == 0) return printf("dgconv-run %s\n", dgc_version()) < 0 ? kRejected : kDone;
+  int code = -1;
+  for (int i = 1; i < argc && code < 0; ++i) {
+    if (strcmp(argv[i], "--help") == 0) code = (fputs(kHelp, stdout), kDone);
+    else if (strcmp(argv[i], "--version") == 0) code = (printf("dgconv-run %s\n", dgc_version()), kDone);
   }
   Options options;
-  const int parsed = parse(argc, argv, options);
-  if (parsed != kDone) return parsed;
-  if (strcmp(options.command, "run") == 0) return run(options);
-  if (strcmp(options.command, "bench") == 0) return bench(options);
-  if (strcmp(options.command, "info") == 0) return info(options);
-  if (strcmp(options.command, "selftest") == 0) return selftest(options);
-  return conformance(options);
+  if (code < 0) code = parse(argc, argv, options);
+  if (code == kDone && options.command != nullptr) {
+    if (strcmp(options.command, "run") == 0) code = run(options);
+    else if (strcmp(options.command, "bench") == 0) code = bench(options);
+    else if (strcmp(options.command, "info") == 0) code = info(options);
+    else if (strcmp(options.command, "selftest") == 0) code = selftest(options);
+    else code = conformance(options);
+  }
+  if ((fflush(stdout) != 0 || ferror(stdout)) && code != kUsage) return fail(kRejected, "stdout cannot be written to");
+  return code;
 }

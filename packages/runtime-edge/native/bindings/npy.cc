@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace dgc::cli {
 namespace {
@@ -55,6 +57,11 @@ bool parse_header(const char* header, NpyArray& array, char* message, size_t roo
 
 }  // namespace
 
+float* new_floats(int64_t count) {
+  if (uint64_t(count) > SIZE_MAX / 2 / sizeof(float)) return nullptr;
+  return static_cast<float*>(malloc(size_t(count) * sizeof(float) + 1));
+}
+
 bool read_npy(const char* path, NpyArray& array, char* message, size_t room) {
   FILE* file = fopen(path, "rb");
   if (file == nullptr) {
@@ -78,9 +85,10 @@ bool read_npy(const char* path, NpyArray& array, char* message, size_t room) {
   free(header);
   if (good) {
     const size_t elements = size_t(array.elements());
-    array.values = static_cast<float*>(malloc(elements * sizeof(float) + 1));
+    array.values = new_floats(array.elements());
     good = array.values != nullptr && fread(array.values, sizeof(float), elements, file) == elements && fgetc(file) == EOF;
-    if (!good) snprintf(message, room, "%s: its data do not fill the shape that its header says", path);
+    if (array.values == nullptr) snprintf(message, room, "%s: no memory for %lld values", path, static_cast<long long>(array.elements()));
+    else if (!good) snprintf(message, room, "%s: its data do not fill the shape that its header says", path);
   }
   fclose(file);
   return good;
@@ -96,19 +104,23 @@ bool write_npy(const char* path, const NpyArray& array, char* message, size_t ro
   header[length++] = '\n';
   const unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<unsigned char>(length & 255), static_cast<unsigned char>(length >> 8)};
 
+  struct stat facts;
+  const bool special = stat(path, &facts) == 0 && !S_ISREG(facts.st_mode);
   const size_t path_bytes = strlen(path) + 8;
   char* temporary = static_cast<char*>(malloc(path_bytes));
-  snprintf(temporary, path_bytes, "%s.part", path);
+  snprintf(temporary, path_bytes, special ? "%s" : "%s.part", path);
   FILE* file = fopen(temporary, "wb");
-  bool good = file != nullptr;
-  if (good) {
+  const bool opened = file != nullptr;
+  bool good = opened;
+  if (opened) {
     const size_t elements = size_t(array.elements());
     good = fwrite(start, 1, 10, file) == 10 && fwrite(header, 1, size_t(length), file) == size_t(length) &&
            fwrite(array.values, sizeof(float), elements, file) == elements;
     good = fclose(file) == 0 && good;
-    good = good && rename(temporary, path) == 0;
+    good = good && (special || rename(temporary, path) == 0);
   }
   if (!good) snprintf(message, room, "%s: %s", path, strerror(errno));
+  if (opened && !good && !special) unlink(temporary);
   free(temporary);
   return good;
 }

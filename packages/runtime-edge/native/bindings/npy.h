@@ -18,9 +18,11 @@ struct NpyArray {
   }
 };
 
+// From malloc; null where the machine cannot hold so many.
+float* new_floats(int64_t count);
 // False with one sentence in `message` if the file cannot be read or holds something else.
 bool read_npy(const char* path, NpyArray& array, char* message, size_t message_bytes);
-// Writes a temporary file beside `path` and renames it.
+// Writes a temporary file beside `path` and renames it; what is there and no file, a device or a pipe, is written to.
 bool write_npy(const char* path, const NpyArray& array, char* message, size_t message_bytes);
 
 }  // namespace dgc::cli
