@@ -11,6 +11,7 @@ const facts = {
   platform: `${process.platform}-${process.arch}`,
   compiler: version(process.env.CXX ?? 'g++', '--version'),
   'arm64 compiler': version('aarch64-linux-gnu-g++', '--version'),
+  'armhf compiler': version('arm-linux-gnueabihf-g++', '--version'),
   qemu: version('qemu-aarch64', '--version'),
   mpi: version('mpirun', '--version'),
   cmake: version('cmake', '--version'),

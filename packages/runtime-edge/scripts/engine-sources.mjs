@@ -16,6 +16,15 @@ const planSources = readdirSync(join(native, 'plan'))
   .sort()
   .map((name) => `native/plan/${name}`);
 
+/** What Debian calls the targets that we compile for elsewhere. */
+export const crossTriples = { arm64: 'aarch64-linux-gnu', armhf: 'arm-linux-gnueabihf' };
+
+/** The variable that names the compiler for such a target, and the compiler. */
+export function crossCompiler(target) {
+  const variable = `CXX_${target.toUpperCase()}`;
+  return { variable, cxx: process.env[variable] ?? `${crossTriples[target]}-g++` };
+}
+
 /** Flags of everything but the kernels, which bring their own. */
 const engineFlags = [
   '-I.',
@@ -55,7 +64,7 @@ export function translationUnits(arch, bindings, extraFlags) {
         ...kernels.flags,
         ...kernels.define.map((text) => text.replaceAll('{isa}', isa)),
         ...flags,
-        ...common.filter((flag) => !flag.startsWith('-DDGC_VERSION')),
+        ...common.filter((flag) => !flag.startsWith('-D')),
       ],
     }));
   return [...isas, ...engine];

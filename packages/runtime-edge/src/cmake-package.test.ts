@@ -36,16 +36,30 @@ int main(int argc, char** argv) {
 
 /** A prefix that a build left, and how a program of it is compiled and started here. */
 const prefixes = [
-  { name: 'this machine', prefix: built('native/sdk'), compiler: process.env['CC'] ?? 'cc', emulator: [] },
+  {
+    name: 'this machine',
+    prefix: built('native/sdk'),
+    compiler: process.env['CC'] ?? 'cc',
+    processor: null,
+    emulator: [],
+  },
   {
     name: 'arm64',
     prefix: built('arm64/sdk'),
     compiler: 'aarch64-linux-gnu-gcc',
+    processor: 'aarch64',
     emulator: ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'],
+  },
+  {
+    name: 'armhf',
+    prefix: built('armhf/sdk'),
+    compiler: 'arm-linux-gnueabihf-gcc',
+    processor: 'armv7l',
+    emulator: ['qemu-arm', '-L', '/usr/arm-linux-gnueabihf'],
   },
 ];
 
-for (const { name, prefix, compiler, emulator } of prefixes) {
+for (const { name, prefix, compiler, processor, emulator } of prefixes) {
   const needed = ['cmake', compiler, ...emulator.slice(0, 1)];
   const absent =
     needed.find((tool) => !isInstalled(tool)) ?? (existsSync(prefix) ? undefined : `the build for ${name}`);
@@ -58,7 +72,7 @@ for (const { name, prefix, compiler, emulator } of prefixes) {
       await writeFile(join(folder, 'main.c'), program);
       await writeFile(join(folder, 'net.edge'), encodeEdge(new RandomModel({ seed: 3, nodes: 4, exact: true }).model));
       const run = (command: string, ...args: string[]) => spawnSync(command, args, { cwd: folder, encoding: 'utf8' });
-      const cross = emulator.length > 0 ? ['-DCMAKE_SYSTEM_NAME=Linux', '-DCMAKE_SYSTEM_PROCESSOR=aarch64'] : [];
+      const cross = processor === null ? [] : ['-DCMAKE_SYSTEM_NAME=Linux', `-DCMAKE_SYSTEM_PROCESSOR=${processor}`];
       const configured = run(
         'cmake',
         '-B',

@@ -1,9 +1,11 @@
 import { InvalidInputError, UnsupportedError } from '@dgconv/core';
 import { decodeEdge, EdgeSession } from '@dgconv/runtime-edge';
 import test from 'ava';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { readBundleResult } from './bundle-result.js';
 import { bundleIndex, filesOfBundle, writeBundle } from './bundle.js';
 import type { ConformanceCase } from './conformance-case.js';
@@ -128,3 +130,34 @@ test('a result in JSON is read, and refused where it contradicts itself', (t) =>
   t.deepEqual(shown.failures, [{ name: 'a b', stage: 'run', reason: ' 31m!' }]);
   t.throws(() => readBundleResult('nonsense', 'result.json'), { message: /^result\.json is neither JSON nor TAP/ });
 });
+
+const boards = [
+  { target: 'arm64', emulator: 'qemu-aarch64', isa: 'neon' },
+  { target: 'armhf', emulator: 'qemu-arm', isa: 'neon32' },
+];
+for (const { target, emulator, isa } of boards) {
+  const program = fileURLToPath(new URL(`../${target}/dgconv-run`, import.meta.resolve('@dgconv/runtime-edge')));
+  const missing = !existsSync(program)
+    ? ` (skipped: dgconv-run is not built: npm run build:${target})`
+    : spawnSync(emulator, ['--version']).status !== 0
+      ? ` (skipped: there is no ${emulator})`
+      : '';
+  (missing === '' ? test : test.skip)(
+    `the golden suite passes on ${target} as on a board, and both of its results are read${missing}`,
+    async (t) => {
+      const folder = folderFor(t);
+      const { written, left } = await writeBundle(folder, goldenSuite());
+      t.deepEqual(left, []);
+      const { status, stdout, stderr } = spawnSync(emulator, [program, 'conformance', '.'], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+      t.is(status, 0, stderr);
+      t.is(stdout, `${written.size} of ${written.size} cases passed (${isa}, 1 threads)\n`);
+      for (const name of ['result.json', 'result.tap']) {
+        const result = readBundleResult(readFileSync(join(folder, name), 'utf8'), name);
+        t.like(result, { runtime: 'dgconv-run', passed: written.size, failed: 0, skipped: 0, failures: [] });
+      }
+    },
+  );
+}

@@ -74,10 +74,10 @@ struct ConvDense {
 
   static bool supports(const ConvDesc&) { return true; }
 
-  static size_t packed_bytes(const ConvDesc& d) {
+  static uint64_t packed_bytes(const ConvDesc& d) {
     const Layout l = layout(d);
     const int64_t pre = d.pre == PreKind::kNone ? 0 : 2 * (int64_t)d.groups * d.group_inputs;
-    return (size_t)(d.groups * (l.depth + 1) * l.lanes + pre) * sizeof(float);
+    return (uint64_t)(d.groups * (l.depth + 1) * l.lanes + pre) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
@@ -103,9 +103,9 @@ struct ConvDense {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc& d) {
+  static uint64_t scratch_bytes(const ConvDesc& d) {
     const Layout l = layout(d);
-    return l.staged ? (size_t)(l.tiles_of_block * l.rows * l.depth) * sizeof(float) : 0;
+    return l.staged ? (uint64_t)(l.tiles_of_block * l.rows * l.depth) * sizeof(float) : 0;
   }
 
   static int64_t work_items(const ConvDesc& d) {

@@ -110,9 +110,9 @@ struct RollingConv {
     return Packing::supports(d) && d.pad_top == 1 && d.output_height == d.input_height && d.output_height >= 3 &&
            d.pad_left == 1 && d.output_width == d.input_width && d.output_width >= kPixels;
   }
-  static size_t packed_bytes(const ConvDesc& d) { return Packing::packed_bytes(d); }
+  static uint64_t packed_bytes(const ConvDesc& d) { return Packing::packed_bytes(d); }
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) { Packing::pack(d, weights, packed); }
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ConvDesc&) { return 0; }
 
   static int64_t work_items(const ConvDesc& d) { return (int64_t)d.batch * tiles(d) * runs(d); }
 

@@ -19,8 +19,8 @@ struct DirectConv {
            !d.input_index && Tile::fits_groups(d);
   }
 
-  static size_t packed_bytes(const ConvDesc& d) {
-    return (size_t)(blocks(d) * (taps_of_block(d) + kBlock)) * sizeof(float);
+  static uint64_t packed_bytes(const ConvDesc& d) {
+    return (uint64_t)(blocks(d) * (taps_of_block(d) + kBlock)) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
@@ -32,7 +32,7 @@ struct DirectConv {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ConvDesc&) { return 0; }
 
   static int64_t work_items(const ConvDesc& d) {
     const Strips s = strips(d);

@@ -122,7 +122,7 @@ struct PlaneConv {
     return group_outputs % kLanes == 0;
   }
 
-  static size_t packed_bytes(const ConvDesc& d) { return (size_t)(d.output_channels * (taps(d) + 1)) * sizeof(float); }
+  static uint64_t packed_bytes(const ConvDesc& d) { return (uint64_t)(d.output_channels * (taps(d) + 1)) * sizeof(float); }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
     float* to = (float*)packed;
@@ -142,9 +142,9 @@ struct PlaneConv {
     for (int32_t o = 0; o < d.output_channels; o++) *to++ = weights.bias ? weights.bias[o] : 0.0f;
   }
 
-  static size_t scratch_bytes(const ConvDesc& d) {
+  static uint64_t scratch_bytes(const ConvDesc& d) {
     const Shape s = shape(d);
-    return (size_t)((int64_t)s.units * s.unit_floats + kTailFloats) * sizeof(float);
+    return (uint64_t)((int64_t)s.units * s.unit_floats + kTailFloats) * sizeof(float);
   }
 
   static int64_t work_items(const ConvDesc& d) { return (int64_t)d.batch * shape(d).slabs; }

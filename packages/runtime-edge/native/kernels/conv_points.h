@@ -145,9 +145,9 @@ struct PointConv {
     return brings_together(d) || (outputs < kFewestOutputs && lies_in_place(d) && is_whole(d));
   }
 
-  static size_t packed_bytes(const ConvDesc& d) {
+  static uint64_t packed_bytes(const ConvDesc& d) {
     const int64_t pre = d.pre == PreKind::kNone ? 0 : 2 * (int64_t)d.groups * d.group_inputs;
-    return (size_t)(d.output_channels * (depth(d) + 1) + pre) * sizeof(float);
+    return (uint64_t)(d.output_channels * (depth(d) + 1) + pre) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
@@ -168,9 +168,9 @@ struct PointConv {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc& d) {
+  static uint64_t scratch_bytes(const ConvDesc& d) {
     if (!brings_together(d)) return 0;
-    return (size_t)(chunk(d) * d.groups * depth(d) + rows_floats(d)) * sizeof(float);
+    return (uint64_t)(chunk(d) * d.groups * depth(d) + rows_floats(d)) * sizeof(float);
   }
 
   static int64_t work_items(const ConvDesc& d) { return (pixels(d) + chunk(d) - 1) / chunk(d); }

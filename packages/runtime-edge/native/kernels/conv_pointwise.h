@@ -22,7 +22,7 @@ struct PointwiseConv {
            d.output_channels == kGroup * d.groups && d.output_channels >= kBlock;
   }
 
-  static size_t packed_bytes(const ConvDesc& d) { return (size_t)(blocks(d) * kFloats) * sizeof(float); }
+  static uint64_t packed_bytes(const ConvDesc& d) { return (uint64_t)(blocks(d) * kFloats) * sizeof(float); }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
     float* to = (float*)packed;
@@ -38,7 +38,7 @@ struct PointwiseConv {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ConvDesc&) { return 0; }
 
   static int64_t work_items(const ConvDesc& d) { return (pixels(d) + run_of_pixels(d) - 1) / run_of_pixels(d); }
 

@@ -24,7 +24,7 @@ struct RaggedConv {
            !d.input_index && small && (d.group_inputs > 1 || d.output_channels > d.groups);
   }
 
-  static size_t packed_bytes(const ConvDesc& d) { return (size_t)(d.groups * group_floats(d)) * sizeof(float); }
+  static uint64_t packed_bytes(const ConvDesc& d) { return (uint64_t)(d.groups * group_floats(d)) * sizeof(float); }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
     float* to = (float*)packed;
@@ -51,7 +51,7 @@ struct RaggedConv {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ConvDesc&) { return 0; }
 
   static int64_t work_items(const ConvDesc& d) {
     const Strips s = cut_into_strips(d, d.groups, kRowsOfStrip);

@@ -29,9 +29,9 @@ inline int64_t kernel_floats(const ConvDesc& d) {
 struct ConvReference {
   static bool supports(const ConvDesc&) { return true; }
 
-  static size_t packed_bytes(const ConvDesc& d) {
+  static uint64_t packed_bytes(const ConvDesc& d) {
     const int64_t pre = d.pre == PreKind::kNone ? 0 : 2 * (int64_t)d.input_channels;
-    return (size_t)(kernel_floats(d) + d.output_channels + pre) * sizeof(float);
+    return (uint64_t)(kernel_floats(d) + d.output_channels + pre) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
@@ -46,7 +46,7 @@ struct ConvReference {
     copy_floats(to + d.input_channels, weights.pre_shift, d.input_channels);
   }
 
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ConvDesc&) { return 0; }
   static int64_t work_items(const ConvDesc& d) { return (int64_t)d.batch * d.output_height; }
 
   static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void*) {
@@ -105,7 +105,7 @@ struct ConvTransposeReference {
     return (int64_t)d.input_channels * (d.output_channels / d.groups) * d.kernel_height * d.kernel_width;
   }
 
-  static size_t packed_bytes(const ConvDesc& d) { return (size_t)(weight_floats(d) + d.output_channels) * sizeof(float); }
+  static uint64_t packed_bytes(const ConvDesc& d) { return (uint64_t)(weight_floats(d) + d.output_channels) * sizeof(float); }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
     float* to = (float*)packed;
@@ -115,7 +115,7 @@ struct ConvTransposeReference {
     else fill_floats(to, 0.0f, d.output_channels);
   }
 
-  static size_t scratch_bytes(const ConvDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ConvDesc&) { return 0; }
   static int64_t work_items(const ConvDesc& d) { return (int64_t)d.batch * d.output_height; }
 
   static void run(const ConvDesc& d, const ConvArgs& args, int64_t begin, int64_t end, void*) {

@@ -26,9 +26,9 @@ struct ConvStaged {
     return reused && d.output_channels / d.groups <= kMostOutputs && d.group_inputs <= 16 && strip_floats(d) <= 262144;
   }
 
-  static size_t packed_bytes(const ConvDesc& d) {
+  static uint64_t packed_bytes(const ConvDesc& d) {
     const int64_t pre = d.pre == PreKind::kNone ? 0 : 2 * (int64_t)d.group_inputs;
-    return (size_t)(blocks(d) * (block_taps(d) + kLanes * (1 + pre))) * sizeof(float);
+    return (uint64_t)(blocks(d) * (block_taps(d) + kLanes * (1 + pre))) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
@@ -56,7 +56,7 @@ struct ConvStaged {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc& d) { return (size_t)strip_floats(d) * sizeof(float); }
+  static uint64_t scratch_bytes(const ConvDesc& d) { return (uint64_t)strip_floats(d) * sizeof(float); }
 
   static int64_t work_items(const ConvDesc& d) { return (int64_t)d.batch * strips(d) * blocks(d); }
 

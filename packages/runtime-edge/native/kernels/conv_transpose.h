@@ -13,8 +13,8 @@ namespace {
 struct ConvTransposePhases {
   static bool supports(const ConvDesc&) { return true; }
 
-  static size_t packed_bytes(const ConvDesc& d) {
-    return (size_t)(d.groups * lanes(d) * ((int64_t)d.kernel_height * d.kernel_width * d.group_inputs + 1)) * sizeof(float);
+  static uint64_t packed_bytes(const ConvDesc& d) {
+    return (uint64_t)(d.groups * lanes(d) * ((int64_t)d.kernel_height * d.kernel_width * d.group_inputs + 1)) * sizeof(float);
   }
 
   static void pack(const ConvDesc& d, const ConvWeights& weights, void* packed) {
@@ -31,9 +31,9 @@ struct ConvTransposePhases {
     }
   }
 
-  static size_t scratch_bytes(const ConvDesc& d) {
+  static uint64_t scratch_bytes(const ConvDesc& d) {
     const int64_t taps = (int64_t)d.kernel_height * d.kernel_width;  // of a phase, at most
-    return (size_t)(kGemmRows * (taps * d.group_inputs + lanes(d))) * sizeof(float);
+    return (uint64_t)(kGemmRows * (taps * d.group_inputs + lanes(d))) * sizeof(float);
   }
 
   static int64_t work_items(const ConvDesc& d) { return (int64_t)d.batch * d.output_height * d.groups; }

@@ -9,7 +9,7 @@ namespace {
 // Work item: a run of innermost rows.
 struct Copy {
   static bool supports(const CopyDesc&) { return true; }
-  static size_t scratch_bytes(const CopyDesc&) { return 0; }
+  static uint64_t scratch_bytes(const CopyDesc&) { return 0; }
   static int64_t work_items(const CopyDesc& d) {
     const Layout l = layout(d);
     return items_of_rows(l.rows, l.row);
@@ -65,7 +65,7 @@ struct Copy {
 // Work item: one innermost row of the output.
 struct Pad {
   static bool supports(const PadDesc&) { return true; }
-  static size_t scratch_bytes(const PadDesc&) { return 0; }
+  static uint64_t scratch_bytes(const PadDesc&) { return 0; }
   static int64_t work_items(const PadDesc& d) {
     int64_t rows = 1;
     for (int i = 0; i + 1 < d.rank; i++) rows *= padded(d, i);
@@ -116,7 +116,7 @@ struct Pad {
 // Work item: a run of the rows [inner] of the output.
 struct Take {
   static bool supports(const TakeDesc&) { return true; }
-  static size_t scratch_bytes(const TakeDesc&) { return 0; }
+  static uint64_t scratch_bytes(const TakeDesc&) { return 0; }
   static int64_t work_items(const TakeDesc& d) { return items_of_rows(d.outer, d.index_count * d.inner); }
 
   static void run(const TakeDesc& d, const UnaryArgs& args, int64_t begin, int64_t end, void*) {

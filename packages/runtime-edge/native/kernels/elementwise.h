@@ -21,7 +21,7 @@ inline int64_t row_limit(int64_t rows, int64_t row, int64_t item) {
 
 struct ActivationRows {
   static bool supports(const ActivationDesc&) { return true; }
-  static size_t scratch_bytes(const ActivationDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ActivationDesc&) { return 0; }
   static int64_t work_items(const ActivationDesc& d) { return items_of_rows(d.rows, d.channels); }
 
   static void run(const ActivationDesc& d, const UnaryArgs& args, int64_t begin, int64_t end, void*) {
@@ -35,7 +35,7 @@ struct ActivationRows {
 
 struct ChannelwiseRows {
   static bool supports(const ChannelwiseDesc&) { return true; }
-  static size_t scratch_bytes(const ChannelwiseDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ChannelwiseDesc&) { return 0; }
   static int64_t work_items(const ChannelwiseDesc& d) { return items_of_rows(d.rows, d.channels); }
 
   static void run(const ChannelwiseDesc& d, const ChannelwiseArgs& args, int64_t begin, int64_t end, void*) {
@@ -97,7 +97,7 @@ inline float power(float x, float y) {
 // Work item: a run of innermost rows.
 struct Binary {
   static bool supports(const BinaryDesc&) { return true; }
-  static size_t scratch_bytes(const BinaryDesc&) { return 0; }
+  static uint64_t scratch_bytes(const BinaryDesc&) { return 0; }
   static int64_t work_items(const BinaryDesc& d) {
     const Layout l = layout(d);
     return items_of_rows(l.rows, l.row);

@@ -98,9 +98,9 @@ struct ConvArgs {
 struct ConvKernel {
   const char* name;
   bool (*supports)(const ConvDesc& desc);
-  size_t (*packed_bytes)(const ConvDesc& desc);
+  uint64_t (*packed_bytes)(const ConvDesc& desc);
   void (*pack)(const ConvDesc& desc, const ConvWeights& weights, void* packed);
-  size_t (*scratch_bytes)(const ConvDesc& desc);
+  uint64_t (*scratch_bytes)(const ConvDesc& desc);
   int64_t (*work_items)(const ConvDesc& desc);
   void (*run)(const ConvDesc& desc, const ConvArgs& args, int64_t begin, int64_t end, void* scratch);
 };
@@ -240,7 +240,7 @@ template <typename Desc, typename Args>
 struct SimpleKernel {
   const char* name;
   bool (*supports)(const Desc& desc);
-  size_t (*scratch_bytes)(const Desc& desc);
+  uint64_t (*scratch_bytes)(const Desc& desc);
   int64_t (*work_items)(const Desc& desc);
   void (*run)(const Desc& desc, const Args& args, int64_t begin, int64_t end, void* scratch);
 };
@@ -292,6 +292,7 @@ const dgc::KernelTable* dgc_kernels_sse41(void);
 const dgc::KernelTable* dgc_kernels_avx2(void);
 const dgc::KernelTable* dgc_kernels_avx512f(void);
 const dgc::KernelTable* dgc_kernels_neon(void);
+const dgc::KernelTable* dgc_kernels_neon32(void);
 const dgc::KernelTable* dgc_kernels_wasmsimd(void);
 const dgc::KernelTable* dgc_kernels_wasmrelaxed(void);
 }

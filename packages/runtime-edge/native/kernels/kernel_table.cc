@@ -46,7 +46,7 @@ constexpr ConvKernel conv_kernel(const char* name) {
 }
 
 template <typename Desc, typename Args>
-constexpr SimpleKernel<Desc, Args> with_run(const char* name, bool (*supports)(const Desc&), size_t (*scratch)(const Desc&),
+constexpr SimpleKernel<Desc, Args> with_run(const char* name, bool (*supports)(const Desc&), uint64_t (*scratch)(const Desc&),
                                             int64_t (*items)(const Desc&),
                                             void (*run)(const Desc&, const Args&, int64_t, int64_t, void*)) {
   return {name, supports, scratch, items, run};

@@ -10,7 +10,7 @@ namespace {
 
 struct MatmulReference {
   static bool supports(const MatmulDesc&) { return true; }
-  static size_t scratch_bytes(const MatmulDesc&) { return 0; }
+  static uint64_t scratch_bytes(const MatmulDesc&) { return 0; }
   static int64_t work_items(const MatmulDesc& d) { return (int64_t)d.batch * d.rows; }
 
   static void run(const MatmulDesc& d, const BinaryArgs& args, int64_t begin, int64_t end, void*) {
@@ -31,8 +31,8 @@ struct MatmulReference {
 struct MatmulBlocked {
   static bool supports(const MatmulDesc& d) { return d.depth > 0; }
 
-  static size_t scratch_bytes(const MatmulDesc& d) {
-    return (size_t)(depth_block(d) * (kPanel + kGemmRows) + kPanel) * sizeof(float);
+  static uint64_t scratch_bytes(const MatmulDesc& d) {
+    return (uint64_t)(depth_block(d) * (kPanel + kGemmRows) + kPanel) * sizeof(float);
   }
 
   static int64_t work_items(const MatmulDesc& d) { return (int64_t)d.batch * row_blocks(d) * panels(d); }

@@ -9,7 +9,7 @@ namespace {
 
 struct Pool {
   static bool supports(const PoolDesc&) { return true; }
-  static size_t scratch_bytes(const PoolDesc&) { return 0; }
+  static uint64_t scratch_bytes(const PoolDesc&) { return 0; }
   static int64_t work_items(const PoolDesc& d) { return (int64_t)d.batch * d.output_height; }
 
   static void run(const PoolDesc& d, const UnaryArgs& args, int64_t begin, int64_t end, void*) {

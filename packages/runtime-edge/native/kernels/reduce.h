@@ -10,7 +10,7 @@ namespace {
 
 struct Reduce {
   static bool supports(const ReduceDesc&) { return true; }
-  static size_t scratch_bytes(const ReduceDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ReduceDesc&) { return 0; }
   static int64_t work_items(const ReduceDesc& d) {
     const Layout l = layout(d);
     return l.inner == 0 ? 0 : l.outer;

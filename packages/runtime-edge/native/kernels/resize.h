@@ -9,7 +9,7 @@ namespace {
 
 struct Resize {
   static bool supports(const ResizeDesc&) { return true; }
-  static size_t scratch_bytes(const ResizeDesc&) { return 0; }
+  static uint64_t scratch_bytes(const ResizeDesc&) { return 0; }
   static int64_t work_items(const ResizeDesc& d) { return (int64_t)d.batch * d.output_height; }
 
   static void run(const ResizeDesc& d, const UnaryArgs& args, int64_t begin, int64_t end, void*) {

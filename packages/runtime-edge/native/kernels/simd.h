@@ -7,7 +7,7 @@
 
 #if defined(DGC_ISA_avx512f) || defined(DGC_ISA_avx2) || defined(DGC_ISA_sse41)
 #include <immintrin.h>
-#elif defined(DGC_ISA_neon)
+#elif defined(DGC_ISA_neon) || defined(DGC_ISA_neon32)
 #include <arm_neon.h>
 #elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
 #include <wasm_simd128.h>
@@ -225,7 +225,7 @@ DGC_INLINE V multiply_add(V a, V b, V c) {
   return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(DGC_ISA_avx2)
   return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(DGC_ISA_neon)
+#elif defined(DGC_ISA_neon) || defined(DGC_ISA_neon32)
   return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #elif defined(DGC_ISA_wasmrelaxed)
   return (V)__builtin_wasm_relaxed_madd_f32x4(a, b, c);
@@ -242,7 +242,7 @@ DGC_INLINE V at_least(V x, V limit) {
   return (V)_mm256_max_ps((__m256)limit, (__m256)x);
 #elif defined(DGC_ISA_sse41)
   return (V)_mm_max_ps((__m128)limit, (__m128)x);
-#elif defined(DGC_ISA_neon)
+#elif defined(DGC_ISA_neon) || defined(DGC_ISA_neon32)
   return (V)vmaxq_f32((float32x4_t)x, (float32x4_t)limit);
 #elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
   return (V)__builtin_wasm_pmax_f32x4(x, limit);
@@ -257,7 +257,7 @@ DGC_INLINE V at_most(V x, V limit) {
   return (V)_mm256_min_ps((__m256)limit, (__m256)x);
 #elif defined(DGC_ISA_sse41)
   return (V)_mm_min_ps((__m128)limit, (__m128)x);
-#elif defined(DGC_ISA_neon)
+#elif defined(DGC_ISA_neon) || defined(DGC_ISA_neon32)
   return (V)vminq_f32((float32x4_t)x, (float32x4_t)limit);
 #elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
   return (V)__builtin_wasm_pmin_f32x4(x, limit);
@@ -275,6 +275,8 @@ DGC_INLINE V square_root(V x) {
   return (V)_mm_sqrt_ps((__m128)x);
 #elif defined(DGC_ISA_neon)
   return (V)vsqrtq_f32((float32x4_t)x);
+#elif defined(DGC_ISA_neon32)
+  return V{__builtin_sqrtf(x[0]), __builtin_sqrtf(x[1]), __builtin_sqrtf(x[2]), __builtin_sqrtf(x[3])};
 #elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
   return (V)wasm_f32x4_sqrt((v128_t)x);
 #else
@@ -293,6 +295,11 @@ DGC_INLINE V round_down(V x) {
   return (V)vrndmq_f32((float32x4_t)x);
 #elif defined(DGC_ISA_wasmsimd) || defined(DGC_ISA_wasmrelaxed)
   return (V)wasm_f32x4_floor((v128_t)x);
+#elif defined(DGC_ISA_neon32)
+  // As below; the sign bit stays, so that -0 does.
+  const V whole = __builtin_convertvector(__builtin_convertvector(x, VI), V);
+  const VI bits = (VI)(whole > x ? whole - 1.0f : whole) | ((VI)x & INT32_MIN);
+  return (x > -8388608.0f) & (x < 8388608.0f) ? (V)bits : x;
 #else
   // Floats of 2^23 and more are whole; NaN and infinities fail the comparison too.
   if (!(x > -8388608.0f && x < 8388608.0f)) return x;

@@ -9,7 +9,7 @@ namespace {
 
 struct Softmax {
   static bool supports(const SoftmaxDesc&) { return true; }
-  static size_t scratch_bytes(const SoftmaxDesc&) { return 0; }
+  static uint64_t scratch_bytes(const SoftmaxDesc&) { return 0; }
   static int64_t work_items(const SoftmaxDesc& d) { return d.outer; }
 
   static void run(const SoftmaxDesc& d, const UnaryArgs& args, int64_t begin, int64_t end, void*) {

@@ -91,18 +91,19 @@ class AlignedBuffer {
   AlignedBuffer& operator=(const AlignedBuffer&) = delete;
   ~AlignedBuffer() { free(data_); }
 
-  bool allocate(size_t bytes) {
+  bool allocate(uint64_t bytes) {
     free(data_);
     data_ = allocate_aligned(bytes);
     return data_ != nullptr;
   }
   void* data() const { return data_; }
 
-  // Never null for sizes that can be had, also for 0; to be released with free().
-  static void* allocate_aligned(size_t bytes) {
+  // Never null for sizes that can be had, also for 0; to be released with free(). Sizes come in 64 bits: what a machine of 32
+  // cannot hold is refused here.
+  static void* allocate_aligned(uint64_t bytes) {
     constexpr size_t kAlignment = 64;
     if (bytes > SIZE_MAX / 2) return nullptr;
-    const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const size_t rounded = (size_t(bytes) + kAlignment - 1) / kAlignment * kAlignment;
     return aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
   }
 

@@ -72,7 +72,7 @@ bool Lowering::emit_conv(const OpRecord& op, const ConvDesc& desc, const ConvWei
     step.in_place = 2;
   }
   const ConvKernel* kernel = static_cast<const ConvKernel*>(select_kernel(*plan_.kernels, step));
-  const size_t bytes = kernel->packed_bytes(desc);
+  const uint64_t bytes = kernel->packed_bytes(desc);
   void* packed = plan_.allocate(bytes, status_);
   if (packed == nullptr) return false;
   kernel->pack(desc, weights, packed);
@@ -84,7 +84,7 @@ bool Lowering::emit_conv(const OpRecord& op, const ConvDesc& desc, const ConvWei
 
 bool Lowering::temporary_weights(AlignedBuffer& buffer, const OpRecord& op, double bytes) {
   const double limit = plan_.memory_limit == 0 ? 1e15 : double(plan_.memory_limit);
-  if (bytes <= limit && buffer.allocate(size_t(bytes))) return true;
+  if (bytes <= limit && buffer.allocate(uint64_t(bytes))) return true;
   return status_.fail(DGC_OUT_OF_MEMORY, "no memory for %.0f bytes of weights of op %u (%s)", bytes, op.index, op_name(op.code));
 }
 
@@ -204,9 +204,9 @@ bool Lowering::lower_bucket(const OpRecord& op, ConvDesc desc, ConvWeights weigh
   const uint32_t inputs = unconnected ? 1 : blocks[begin].input_count;
   const int64_t patch = int64_t{desc.kernel_height} * desc.kernel_width;
 
-  int32_t* index = static_cast<int32_t*>(plan_.allocate(size_t{groups} * inputs * sizeof(int32_t), status_));
+  int32_t* index = static_cast<int32_t*>(plan_.allocate(uint64_t{groups} * inputs * sizeof(int32_t), status_));
   AlignedBuffer buffer;
-  const size_t row = size_t(patch) * inputs * sizeof(float);
+  const uint64_t row = uint64_t(patch) * inputs * sizeof(float);
   if (index == nullptr || !temporary_weights(buffer, op, double(row) * outputs * groups)) return false;
   char* to = static_cast<char*>(buffer.data());
   Array<float> bucket_bias;

@@ -6,13 +6,13 @@
 
 namespace dgc::edge {
 
-void* Plan::allocate(size_t bytes, Status& status) {
+void* Plan::allocate(uint64_t bytes, Status& status) {
   if (memory_limit != 0 && (bytes > memory_limit || packed_bytes > memory_limit - bytes)) {
     status.fail(DGC_OUT_OF_MEMORY, "the network needs more than the limit of %llu bytes", static_cast<unsigned long long>(memory_limit));
     return nullptr;
   }
   void* memory = AlignedBuffer::allocate_aligned(bytes);
-  if (memory == nullptr) status.fail(DGC_OUT_OF_MEMORY, "no memory for %zu bytes of weights", bytes);
+  if (memory == nullptr) status.fail(DGC_OUT_OF_MEMORY, "no memory for %llu bytes of weights", static_cast<unsigned long long>(bytes));
   else owned.push(memory);
   return memory;
 }

@@ -105,7 +105,7 @@ struct Plan {
   }
 
   // Memory that lives as long as the plan, within its limit; null and a failed status if there is none.
-  void* allocate(size_t bytes, Status& status);
+  void* allocate(uint64_t bytes, Status& status);
   int32_t root(int32_t value) const {
     while (values[value].alias_of >= 0) value = values[value].alias_of;
     return value;
@@ -115,7 +115,7 @@ struct Plan {
 // A copy of the description for `batch` times the work.
 Desc with_batch(const Step& step, int32_t batch);
 int64_t work_items(const Step& step, const Desc& desc);
-size_t scratch_bytes(const Step& step, const Desc& desc);
+uint64_t scratch_bytes(const Step& step, const Desc& desc);
 
 // Ops → steps with kernels and packed weights.
 bool lower(const File& file, const GraphFacts& facts, Plan& plan, Status& status);

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__arm__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 namespace dgc::edge {
 namespace {
@@ -27,6 +31,8 @@ bool has_avx512f() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("fma");
 }
+#elif defined(__arm__)
+bool has_neon32() { return (getauxval(AT_HWCAP) & HWCAP_NEON) && (getauxval(AT_HWCAP) & HWCAP_VFPv4); }
 #endif
 bool always() { return true; }
 
@@ -37,6 +43,8 @@ constexpr Isa kIsas[] = {
     {"avx512f", dgc_kernels_avx512f, has_avx512f}, {"avx2", dgc_kernels_avx2, has_avx2}, {"sse41", dgc_kernels_sse41, has_sse41},
 #elif defined(__aarch64__)
     {"neon", dgc_kernels_neon, always},
+#elif defined(__arm__)
+    {"neon32", dgc_kernels_neon32, has_neon32},
 #elif defined(DGC_WASM_RELAXED)
     {"wasmrelaxed", dgc_kernels_wasmrelaxed, always},
 #elif defined(__wasm__)

@@ -40,8 +40,8 @@ bool check(Session& session, uint32_t index, const TestVectors& rule, const floa
     inputs.push(at);
     at += info.shape.elements();
   }
-  size_t floats = 0;
-  for (const TensorInfo& info : session.plan.outputs) floats += size_t(info.shape.elements());
+  uint64_t floats = 0;
+  for (const TensorInfo& info : session.plan.outputs) floats += uint64_t(info.shape.elements());
   AlignedBuffer results;
   if (!results.allocate(floats * sizeof(float))) return status.fail(DGC_OUT_OF_MEMORY, "no memory for the outputs");
   Array<float*> outputs;

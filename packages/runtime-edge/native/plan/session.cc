@@ -54,8 +54,7 @@ bool Session::prepare(const void* bytes, size_t size, const SessionOptions& opti
 
   constexpr uint64_t kPage = 4096;
   scratch_stride_ = (plan.scratch_bytes + kPage - 1) / kPage * kPage;
-  if (plan.arena_bytes > SIZE_MAX / 2 || scratch_stride_ > SIZE_MAX / 2 / uint64_t(options.threads) || !arena_.allocate(size_t(plan.arena_bytes)) ||
-      !scratch_.allocate(size_t(scratch_stride_ * uint64_t(options.threads))))
+  if (scratch_stride_ > UINT64_MAX / uint64_t(options.threads) || !arena_.allocate(plan.arena_bytes) || !scratch_.allocate(scratch_stride_ * uint64_t(options.threads)))
     return status.fail(DGC_OUT_OF_MEMORY, "no memory for %llu bytes of activations", static_cast<unsigned long long>(plan.arena_bytes));
   for (const bool inputs : {true, false})
     for (const Border& border : inputs ? file.inputs : file.outputs) {

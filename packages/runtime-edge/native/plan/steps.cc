@@ -61,8 +61,8 @@ int64_t work_items(const Step& step, const Desc& desc) {
   return with_kernel<int64_t>(step, desc, [](const auto& kernel, const auto& description) { return kernel.work_items(description); });
 }
 
-size_t scratch_bytes(const Step& step, const Desc& desc) {
-  return with_kernel<size_t>(step, desc, [](const auto& kernel, const auto& description) { return kernel.scratch_bytes(description); });
+uint64_t scratch_bytes(const Step& step, const Desc& desc) {
+  return with_kernel<uint64_t>(step, desc, [](const auto& kernel, const auto& description) { return kernel.scratch_bytes(description); });
 }
 
 }  // namespace dgc::edge

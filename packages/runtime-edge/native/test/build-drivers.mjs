@@ -1,10 +1,10 @@
-// Builds the kernel test and bench drivers from sources.json: node build-drivers.mjs [x64|arm64|wasm|wasm-relaxed] [driver…]
-// leaves build/native-test/<arch>/<driver>; wasm drivers run with `node run-wasm.mjs FILE`.
-import { execFile } from 'node:child_process';
+// Builds the kernel test and bench drivers from sources.json: node build-drivers.mjs [x64|arm64|armhf|wasm|wasm-relaxed] [driver…]
+// leaves build/native-test/<arch>/<driver>; wasm drivers run with `node run-wasm.mjs FILE`. Native kernels are the objects of
+// the library's own build, compiled again where they are not current.
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { compileUnits, crossCompiler, crossTriples, runTool, translationUnits } from '../../scripts/engine-sources.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const kernels = path.join(here, '../kernels');
@@ -26,35 +26,19 @@ const isaFlags = (isa) => [
   ...sources.isas[arch][isa],
 ];
 
-/** Whether a file is newer than every kernel source. */
-const isCurrent = (file) =>
-  fs.existsSync(file) &&
-  fs.readdirSync(kernels).every((name) => fs.statSync(path.join(kernels, name)).mtimeMs < fs.statSync(file).mtimeMs);
-
 async function native() {
-  const cross = { arm64: process.arch === 'arm64' ? 'g++' : 'aarch64-linux-gnu-g++', x64: 'g++' };
-  const compiler = process.env.CXX ?? cross[arch];
-  const run = (args) => promisify(execFile)(compiler, args).then(({ stderr }) => process.stderr.write(stderr));
-  const objects = [];
-  for (const isa of Object.keys(sources.isas[arch])) {
-    objects.push(path.join(out, `${isa}.o`));
-    if (isCurrent(objects.at(-1))) continue;
-    await run([...isaFlags(isa), '-c', path.join(kernels, sources.source), '-o', objects.at(-1)]);
-  }
+  const cross = arch in crossTriples && arch !== process.arch;
+  const compiler = cross ? crossCompiler(arch).cxx : (process.env.CXX ?? 'g++');
+  const units = translationUnits(arch, [], ['-fPIC', '-pthread']).filter(({ object }) => object.startsWith('kernels_'));
+  const objects = await compileUnits(
+    compiler,
+    units,
+    path.join(here, '../../build', cross ? arch : 'native', 'objects'),
+  );
   for (const name of names) {
     const files = drivers[name].map((file) => path.join(here, file));
-    await run([
-      '-std=c++20',
-      '-O2',
-      '-Wall',
-      '-static',
-      `-I${kernels}`,
-      ...extra,
-      ...files,
-      ...objects,
-      '-o',
-      path.join(out, name),
-    ]);
+    const flags = ['-std=c++20', '-O2', '-Wall', '-Wno-psabi', '-static', `-I${kernels}`];
+    await runTool(compiler, [...flags, ...files, ...objects, '-o', path.join(out, name)]);
   }
 }
 

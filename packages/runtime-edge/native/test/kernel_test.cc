@@ -1,5 +1,5 @@
-// kernel-test [n [isa]]: runs every kernel of every table that this CPU can execute, or of one instruction set, on every n-th
-// convolution (default 1). Small integers have to agree with the scalar reference to the
+// kernel-test [n [isa]]: runs every kernel of every table that this CPU can execute, or of one instruction set, on every small
+// and every n-th large convolution (default 1). Small integers have to agree with the scalar reference to the
 // bit, whatever the order of the sums; seeded floats within the stated tolerance; and no item of work may depend on how the
 // others are distributed.
 #include <math.h>
@@ -65,36 +65,39 @@ double float_tolerance(const dgc::ConvDesc& d) {
 
 void test_convs(Report& report, const dgc::KernelTable& table, const dgc::KernelList<dgc::ConvKernel>& kernels,
                 const dgc::ConvKernel& reference, const std::vector<ConvCase>& cases, bool transposed, bool sampled) {
-  for (int32_t k = 0; k < kernels.count; k++) {
-    const dgc::ConvKernel& kernel = kernels.items[k];
-    int used = 0;
-    for (const ConvCase& c : cases) {
-      const dgc::ConvDesc& d = c.desc;
-      if (!kernel.supports(d)) continue;
-      used++;
-      const size_t taps = (size_t)(d.kernel_height * d.kernel_width);
-      const size_t weights = transposed ? (size_t)d.input_channels * (size_t)(d.output_channels / d.groups) * taps
-                                        : (size_t)d.output_channels * (size_t)d.group_inputs * taps;
-      const size_t outputs =
-          ConvData::span(d.batch, d.output_height, d.output_width, d.output_pixel_stride, d.output_channels);
-      for (bool whole : {true, false}) {
-        const ConvData data(d, weights, whole, (uint32_t)(used * 2 + whole));
-        Buffer expected(outputs), got(outputs), again(outputs);
-        run_conv(reference, d, data, false, expected);
+  std::vector<int> used((size_t)kernels.count);
+  for (size_t at = 0; at < cases.size(); at++) {
+    const dgc::ConvDesc& d = cases[at].desc;
+    const size_t taps = (size_t)(d.kernel_height * d.kernel_width);
+    const size_t weights = transposed ? (size_t)d.input_channels * (size_t)(d.output_channels / d.groups) * taps
+                                      : (size_t)d.output_channels * (size_t)d.group_inputs * taps;
+    const size_t outputs =
+        ConvData::span(d.batch, d.output_height, d.output_width, d.output_pixel_stride, d.output_channels);
+    for (bool whole : {true, false}) {
+      const ConvData data(d, weights, whole, (uint32_t)(at * 2 + whole));
+      Buffer expected(outputs), got(outputs), again(outputs);
+      run_conv(reference, d, data, false, expected);
+      // x / 6 of hard-swish rounds, and may do so differently from the reference.
+      const bool exact = whole && d.activation.kind != dgc::ActivationKind::kHardSwish;
+      const double tolerance = exact ? 0.0 : whole ? 1e-5 : float_tolerance(d);
+      for (int32_t k = 0; k < kernels.count; k++) {
+        const dgc::ConvKernel& kernel = kernels.items[k];
+        if (!kernel.supports(d)) continue;
+        used[(size_t)k]++;
         const std::string name = std::string(kernel.name) + " on " + describe(d);
         report.check(run_conv(kernel, d, data, false, got), name + ": wrote outside of its buffers");
         run_conv(kernel, d, data, true, again);
         report.check(memcmp(got.data(), again.data(), outputs * sizeof(float)) == 0,
                      name + ": the result depends on the distribution of work");
-        // x / 6 of hard-swish rounds, and may do so differently from the reference.
-        const bool exact = whole && d.activation.kind != dgc::ActivationKind::kHardSwish;
-        const double tolerance = exact ? 0.0 : whole ? 1e-5 : float_tolerance(d);
         const double difference = largest_difference(got, expected);
         report.check(difference <= tolerance, name + (whole ? ": integers" : ": floats") + " differ by " +
                                                   std::to_string(difference) + ", allowed " + std::to_string(tolerance));
       }
     }
-    report.check(used > 0 || sampled, std::string(kernel.name) + " of " + table.isa + ": no case reaches this kernel");
+  }
+  for (int32_t k = 0; k < kernels.count; k++) {
+    report.check(used[(size_t)k] > 0 || sampled,
+                 std::string(kernels.items[k].name) + " of " + table.isa + ": no case reaches this kernel");
   }
 }
 

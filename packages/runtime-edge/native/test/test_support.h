@@ -34,6 +34,8 @@ inline std::vector<const dgc::KernelTable*> runnable_tables() {
   }
 #elif defined(__aarch64__)
   tables.push_back(dgc_kernels_neon());
+#elif defined(__arm__)
+  tables.push_back(dgc_kernels_neon32());
 #elif defined(__wasm__)
   tables.push_back(dgc_kernels_wasmsimd());
 #if defined(DGC_TEST_RELAXED)
