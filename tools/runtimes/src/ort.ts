@@ -29,7 +29,9 @@ const specsOf = (metadata: readonly InferenceSession.ValueMetadata[]): TensorSpe
     const shape = value.shape.map((size, axis) => {
       if (typeof size === 'number' && size >= 0) return size;
       if (axis === 0) return 1; // a batch of any size
-      throw new InvalidInputError(`'${value.name}' has the dynamic dimension '${size}'`);
+      throw new InvalidInputError(
+        `'${value.name}' has the open dimension '${size}': dgconv compile --input-shape C,H,W writes a file with fixed sizes`,
+      );
     });
     return { name: value.name, shape, layout: 'NCHW' };
   });
