@@ -193,14 +193,16 @@ struct PlaneConv {
     s.row_floats = s.inputs * s.plane;
     const int32_t all_rows = (d.output_height - 1) * kStride + kKernel;
     // Channels of a slab: as many as fit with the fewest rows, then as many rows as fit with these.
-    const int32_t fewest = kKernel + kFewRows * kStride < all_rows ? kKernel + kFewRows * kStride : all_rows;
+    const int32_t few = kKernel + kFewRows * kStride;
+    const int32_t fewest = few < all_rows && all_rows > kAllRows ? few : all_rows;
     const int64_t fitting = kSlabFloats / ((int64_t)fewest * s.row_floats);
     s.units = fitting < 1 ? 1 : fitting < s.all ? (int32_t)fitting : s.all;
     s.slabs = (s.all + s.units - 1) / s.units;
     s.units = (s.all + s.slabs - 1) / s.slabs;
     const int64_t rows = kSlabFloats / ((int64_t)s.units * s.row_floats);
     s.input_rows = rows < kKernel ? kKernel : rows < all_rows ? (int32_t)rows : all_rows;
-    s.unit_floats = s.input_rows * s.row_floats;
+    // An odd number of cache lines: a power of two would put the same pixel of all units into few sets of the cache.
+    s.unit_floats = ((s.input_rows * s.row_floats + 15) / 16 | 1) * 16;
     return s;
   }
 
@@ -358,7 +360,8 @@ struct PlaneConv {
   }
 
   static constexpr int64_t kSlabFloats = kGroup == 0 ? 32768 : 16384;
-  static constexpr int kFewRows = 2;
+  static constexpr int32_t kFewRows = 2;
+  static constexpr int32_t kAllRows = 17;  // images of so few rows are held whole: none has to be moved
 };
 
 #endif
