@@ -2,7 +2,7 @@ import type { RuntimeName } from '@dgconv/runtimes';
 import { arch, cpus } from 'node:os';
 import { median, type Timing } from './interleave.js';
 
-/** What a share is of: the FMA peak of a core, or the best loop of multiply-adds in WebAssembly's registers. */
+/** What a share is of: the FMA peak of a core, or a loop of multiply-adds in WebAssembly's registers. */
 export type PeakKind = 'native' | 'wasm';
 
 /** The peak that a runtime's shares are of. */
@@ -43,7 +43,7 @@ export interface BenchResult {
   readonly cpu: string;
   /** FMA peak of one core in this run, GFLOP/s, median; null without the native engine. */
   readonly peakGflops: number | null;
-  /** The fastest loop of multiply-adds in WebAssembly's registers in this run, GFLOP/s, median; null if no runtime is WebAssembly. */
+  /** A loop of multiply-adds in WebAssembly's registers in this run, GFLOP/s, median; null if no runtime is WebAssembly. */
   readonly wasmPeakGflops: number | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly rows: readonly BenchRow[];

@@ -94,7 +94,8 @@ const loops = new Map<boolean, Loop>();
 
 /**
  * GFLOP/s of one core in WebAssembly's registers: multiply-adds on independent vectors of four lanes and nothing else, compiled by
- * the engine that runs this. A multiplication and an addition in plain SIMD, one instruction in relaxed SIMD.
+ * the engine that runs this. One instruction in relaxed SIMD; in plain SIMD a multiplication and an addition that waits for it,
+ * so that latency costs a tenth (on Zen 4: 52 where multiplications and additions that do not wait would reach 59).
  * @throws {WebAssembly.CompileError} if the engine lacks the instructions.
  */
 export function measureWasmPeakGflops(isRelaxed = false): number {
