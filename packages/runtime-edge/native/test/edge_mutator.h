@@ -100,8 +100,8 @@ class EdgeMutator {
   // 0: there is none whose words are all there.
   size_t op_at(uint32_t index) const {
     const size_t end = ops_.offset + ops_.bytes;
-    for (size_t at = ops_.offset; at + 16 <= end; at += 4 * size_t{word(at + 4)}) {
-      if (word(at + 4) < 4 || 4 * size_t{word(at + 4)} > end - at) return 0;
+    for (uint64_t at = ops_.offset; at + 16 <= end; at += 4 * uint64_t{word(at + 4)}) {
+      if (word(at + 4) < 4 || 4 * uint64_t{word(at + 4)} > end - at) return 0;
       if (index-- == 0) return at;
     }
     return 0;
