@@ -31,6 +31,14 @@ struct Span {
   uint64_t begin, end;
 };
 
+// What a value takes in the arena: such that the next one does not begin at the same place of a page. Sizes are often multiples of
+// one, and an op's input and output would then want the same few sets of the first-level cache.
+uint64_t staggered(uint64_t bytes) {
+  constexpr uint64_t kPage = 4096, kShift = 17 * kBufferAlignment;
+  const uint64_t pages = bytes <= kShift ? 0 : (bytes - kShift + kPage - 1) / kPage;
+  return pages * kPage + kShift;
+}
+
 class MemoryPlanner {
  public:
   MemoryPlanner(const File& file, Plan& plan, Status& status) : file_(file), plan_(plan), status_(status) {}
@@ -131,7 +139,7 @@ class MemoryPlanner {
       for (; next < roots.size() && lives_[roots[next]].first == s; ++next) {
         Value& value = plan_.values[roots[next]];
         const uint64_t copies = value.batched ? uint64_t(plan_.max_batch) : 1;
-        const uint64_t bytes = (uint64_t(value.floats) * copies * sizeof(float) + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
+        const uint64_t bytes = staggered(uint64_t(value.floats) * copies * sizeof(float));
         uint64_t at = 0, best = UINT64_MAX, best_gap = UINT64_MAX;
         size_t place = used.size(), best_place = used.size();
         for (size_t u = 0; u < used.size(); ++u) {
