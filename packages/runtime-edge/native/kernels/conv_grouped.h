@@ -74,19 +74,6 @@ struct GroupedTile {
     }
   }
 
- private:
-  static float* pack_head(const ConvDesc& d, int32_t first, float* to) {
-    const int32_t group_outputs = d.output_channels / d.groups;
-    const int32_t begin = first / group_outputs * d.group_inputs;
-    int32_t* head = (int32_t*)to;
-    for (int lane = 0; lane < kLanes; lane++) {
-      head[lane] = (first + lane) / group_outputs * d.group_inputs - begin;
-      const int32_t left = d.input_channels - begin - lane * kLanes;
-      head[kLanes + lane] = left <= 0 ? 0 : left >= kLanes ? (1 << kLanes) - 1 : (1 << left) - 1;
-    }
-    return to + kHead;
-  }
-
   // Inputs of the blocks to come: strides between pixels are too long for the hardware to see.
   static constexpr bool kPrefetches = kLanes == 16 ? !kBlocksInside : kLanes == 8 && kKernel > 1 && kGroup > 1;
   static constexpr int kCacheLine = 16;  // floats
@@ -197,6 +184,19 @@ struct GroupedTile {
       }
       next();
     }
+  }
+
+ private:
+  static float* pack_head(const ConvDesc& d, int32_t first, float* to) {
+    const int32_t group_outputs = d.output_channels / d.groups;
+    const int32_t begin = first / group_outputs * d.group_inputs;
+    int32_t* head = (int32_t*)to;
+    for (int lane = 0; lane < kLanes; lane++) {
+      head[lane] = (first + lane) / group_outputs * d.group_inputs - begin;
+      const int32_t left = d.input_channels - begin - lane * kLanes;
+      head[kLanes + lane] = left <= 0 ? 0 : left >= kLanes ? (1 << kLanes) - 1 : (1 << left) - 1;
+    }
+    return to + kHead;
   }
 };
 

@@ -2,6 +2,7 @@
 #include "conv_dense.h"
 #include "conv_depthwise.h"
 #include "conv_fours.h"
+#include "conv_paired.h"
 #include "conv_planes.h"
 #include "conv_points.h"
 #include "conv_pointwise.h"

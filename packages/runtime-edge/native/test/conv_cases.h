@@ -142,6 +142,15 @@ inline std::vector<ConvCase> conv_cases(size_t step) {
     cases.push_back(conv_case(1, 61, 23, 60 / size, size, size, 3));
     cases.push_back(conv_case(1, 61, 24, 60 / size, size, size, 3, 2));
   }
+  // Pixels 2 KiB apart; an even and an odd number of vectors, and a last one that overlaps.
+  for (int size : {2, 4}) {
+    for (int channels : {16, 40, 60}) {
+      for (const auto& s : {sizes[0], sizes[5], sizes[7], sizes[9]}) {
+        cases.push_back(conv_case(1, s[0], s[1], channels / size, size, size, 3));
+        cases.back().desc.input_pixel_stride = 512;
+      }
+    }
+  }
   // Unequal sides.
   for (int i = 0; i < 6; i++) {
     ConvCase c = conv_case(1, 10, 12, i % 2 ? 1 : 8, 4, 4 + 4 * (i % 2), 3);
