@@ -5,6 +5,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -12,7 +13,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type ByteSource, checkRange } from './bytes/byte-source.js';
 import { InvalidInputError } from './errors.js';
 
@@ -121,4 +122,12 @@ export function makeFolder(path: string): void {
   for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
   for (const folder of missing) mkdirSync(folder);
   if (missing.length === 0) mkdirSync(path, { recursive: true });
+}
+
+/** The paths of the files in a folder whose names match; none if there is no such folder. */
+export function filesMatching(folder: string, pattern: RegExp): string[] {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) return [];
+  return readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .map((name) => join(folder, name));
 }

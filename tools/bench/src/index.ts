@@ -10,7 +10,7 @@ export {
 export { type BenchCase, suiteNamed, suites } from './cases.js';
 export type { BenchResult, BenchRow } from './rows.js';
 export { tableOf } from './table.js';
-export { readLatencyBundle, writeLatencyBundle } from './latency-bundle.js';
+export { filesOfLatencyBundle, readLatencyBundle, writeLatencyBundle } from './latency-bundle.js';
 export type { MeasuredNetwork } from './latency-plan.js';
 export { measureLatencies } from './latency-table.js';
 export { withoutLearning } from './without-learning.js';

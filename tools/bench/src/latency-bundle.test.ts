@@ -3,10 +3,10 @@ import { GraphBuilder, initialWeights, InvalidInputError, mapSource } from '@dgc
 import { decodeEdge } from '@dgconv/runtime-edge';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readLatencyBundle, writeLatencyBundle } from './latency-bundle.js';
+import { filesOfLatencyBundle, readLatencyBundle, writeLatencyBundle } from './latency-bundle.js';
 
 const folder = () => mkdtempSync(join(tmpdir(), 'dgconv-board-'));
 
@@ -98,4 +98,14 @@ test('a bundle that nobody measured, or that is broken, is refused', (t) => {
   broken(lines.with(3, lines[3]!.replace('"threads":2', '"threads":1')), /it has times of 2 and 1 threads$/);
   writeFileSync(join(board, 'plan.json'), '{"cases":[],"networks":[{"name":"net","cases":[0]}]}');
   refuse(board, /a network has a convolution that is none of the 0 cases$/);
+});
+
+test("a bundle that replaces another leaves none of its times, and nobody else's files", (t) => {
+  const board = bundle();
+  t.is(measure(board).status, 0);
+  writeFileSync(join(board, 'notes.txt'), 'mine');
+  t.true(filesOfLatencyBundle(board).includes(join(board, 'times.jsonl')));
+  t.is(writeLatencyBundle(board, []), 0);
+  t.deepEqual(readdirSync(board).sort(), ['files.txt', 'measure.sh', 'notes.txt', 'plan.json']);
+  t.throws(() => readLatencyBundle(board), { instanceOf: InvalidInputError, message: /times\.jsonl cannot be read/ });
 });

@@ -1,6 +1,6 @@
 import { decode, InvalidInputError, latencyCaseDecoder, type LatencyTable } from '@dgconv/core';
-import { makeFolder, readTextFile } from '@dgconv/core/node';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { filesMatching, makeFolder, readTextFile } from '@dgconv/core/node';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type LatencyPlan, latencyTable, layerFile, type MeasuredNetwork, planLatencies } from './latency-plan.js';
 
@@ -26,9 +26,16 @@ mv ${timesFile}.part ${timesFile}
 const caseName = (at: number): string => `layer-${at}.edge`;
 const networkName = (at: number): string => `network-${at}.edge`;
 
+/** The files in a folder that a bundle written there replaces: those of an older bundle with its times, or somebody's of the same name. */
+export const filesOfLatencyBundle = (folder: string): string[] =>
+  filesMatching(
+    folder,
+    /^((layer|network)-\d+\.edge|plan\.json|files\.txt|measure\.sh|machine\.txt|times\.jsonl(\.part)?)$/,
+  );
+
 /**
  * Writes a folder with which a board measures a latency table: a file for each convolution in each number of groups, the networks,
- * and `measure.sh`.
+ * and `measure.sh`. What {@link filesOfLatencyBundle} gives is replaced.
  * @returns how many files the board times.
  * @throws {InvalidInputError} if the folder cannot be written.
  */
@@ -36,6 +43,7 @@ export function writeLatencyBundle(folder: string, networks: readonly MeasuredNe
   const plan = planLatencies(networks.map(({ graph }) => graph));
   try {
     makeFolder(folder);
+    for (const file of filesOfLatencyBundle(folder)) rmSync(file);
     for (const [at, latencyCase] of plan.cases.entries()) writeFileSync(join(folder, caseName(at)), layerFile(latencyCase)); // prettier-ignore
     for (const [at, { bytes }] of networks.entries()) writeFileSync(join(folder, networkName(at)), bytes);
     writeFileSync(join(folder, planFile), JSON.stringify(plan));

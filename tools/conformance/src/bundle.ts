@@ -1,7 +1,7 @@
 import { InvalidInputError } from '@dgconv/core';
-import { makeFolder } from '@dgconv/core/node';
+import { filesMatching, makeFolder } from '@dgconv/core/node';
 import { encodeEdge } from '@dgconv/runtime-edge';
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ConformanceCase, type OnProgress, outcomeOf } from './conformance-case.js';
 import type { Outcome } from './outcome.js';
@@ -11,11 +11,7 @@ export const bundleIndex = 'cases.txt';
 
 /** The files in a folder that a bundle written there would replace: those of an older bundle, its results, or somebody's of the same name. */
 export const filesOfBundle = (folder: string): string[] =>
-  existsSync(folder) && statSync(folder).isDirectory()
-    ? readdirSync(folder)
-        .filter((name) => /^(\d+-\d+\.edge|cases\.txt|README\.txt|result\.(json|tap))$/.test(name))
-        .map((name) => join(folder, name))
-    : [];
+  filesMatching(folder, /^(\d+-\d+\.edge|cases\.txt|README\.txt|result\.(json|tap))$/);
 
 const readme = `These are conformance cases for dgconv's engine, compiled, with inputs and expected outputs inside. Copy this folder and the
 program dgconv-run to the machine, and there run

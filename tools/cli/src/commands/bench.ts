@@ -15,6 +15,7 @@ import {
   withoutLearning,
   writeLatencyBundle,
   type BenchModel,
+  filesOfLatencyBundle,
 } from '@dgconv/bench';
 import { InvalidInputError, UsageError, type Graph } from '@dgconv/core';
 import { decodeEdge, measurePeakGflops } from '@dgconv/runtime-edge';
@@ -28,7 +29,6 @@ import {
 } from '@dgconv/runtimes';
 import { Option, type Command } from 'commander';
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { formatOf } from '../artifacts.js';
 import { filesByModel } from '../files/by-model.js';
 import { failNaming, readBytes } from '../files/read.js';
@@ -153,7 +153,7 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
       throw new UsageError(`${flag} measures the steps of a .edge file, and none is given`);
   if (options.model !== undefined) checkModel(options.model);
   if (options.bundle !== undefined) {
-    refuseOverwrite([join(options.bundle, 'plan.json')], options.force === true);
+    refuseOverwrite(filesOfLatencyBundle(options.bundle), options.force === true);
     return writeBundle(options.bundle, subjectsOf(files, options), options);
   }
   const outputs = [options.profile, options.latencyTable].filter((file) => file !== undefined);
@@ -201,8 +201,7 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
         measured ??= console.progress('latency table', total);
         measured.update(done);
       },
-    });
-    measured?.stop();
+    }).finally(() => measured?.stop());
     writeFiles({ [options.latencyTable]: `${JSON.stringify(table, null, 2)}\n` });
     console.say(`latency table: ${options.latencyTable}`);
   }
