@@ -14,6 +14,8 @@ export interface InterleaveOptions {
   /** Begins a turn when the process is idle: thread pools spin after a run (ONNX Runtime's for tens of milliseconds) and would take a core from the next. */
   readonly settle?: boolean;
   readonly onRound?: (done: number, total: number) => void;
+  /** The clock, in milliseconds; without it the machine's. */
+  readonly now?: () => number;
 }
 
 /** Times of one subject, in milliseconds, sorted. */
@@ -50,6 +52,7 @@ async function untilIdle(): Promise<void> {
  * keeps what others evict, as AMD's third level does, has all of it only after two. What takes long needs fewer.
  */
 export async function interleave(subjects: readonly Subject[], options: InterleaveOptions): Promise<Timing[]> {
+  const now = options.now ?? (() => performance.now());
   const samples = subjects.map((): number[] => []);
   const firsts: number[] = [];
   const total = options.warmup + options.rounds;
@@ -58,19 +61,19 @@ export async function interleave(subjects: readonly Subject[], options: Interlea
     for (const index of order) {
       const subject = subjects[index]!;
       if (options.settle) await untilIdle();
-      const start = performance.now();
+      const start = now();
       await subject.run();
-      firsts[index] ??= performance.now() - start;
-      for (let run = 1; run < untimed.mostRuns && performance.now() - start < untimed.mostMs; run++)
+      firsts[index] ??= now() - start;
+      for (let run = 1; run < untimed.mostRuns && now() - start < untimed.mostMs; run++)
         await subject.run();
       if (round < options.warmup) continue;
-      const begin = performance.now();
+      const begin = now();
       let runs = 0;
       let elapsed = 0;
       while (runs === 0 || (elapsed < turn.leastMs && runs < turn.mostRuns)) {
         await subject.run();
         runs++;
-        elapsed = performance.now() - begin;
+        elapsed = now() - begin;
       }
       samples[index]!.push(elapsed / runs);
     }

@@ -180,6 +180,7 @@ for (const backend of available) {
   );
 }
 
+/** The sum of products; 0 where it is -0: TensorFlow's sum of products that are all -0 is -0. */
 function dot(a: tfc.Tensor, b: tfc.Tensor): number {
-  return tf.tidy(() => tf.sum(tf.mul(a, b)).dataSync()[0]!);
+  return tf.tidy(() => tf.sum(tf.mul(a, b)).dataSync()[0]! + 0);
 }
