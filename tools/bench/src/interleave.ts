@@ -64,8 +64,7 @@ export async function interleave(subjects: readonly Subject[], options: Interlea
       const start = now();
       await subject.run();
       firsts[index] ??= now() - start;
-      for (let run = 1; run < untimed.mostRuns && now() - start < untimed.mostMs; run++)
-        await subject.run();
+      for (let run = 1; run < untimed.mostRuns && now() - start < untimed.mostMs; run++) await subject.run();
       if (round < options.warmup) continue;
       const begin = now();
       let runs = 0;
