@@ -97,6 +97,18 @@ function activationOf({ function: name, alpha, beta }: StructFields<'Activation'
 const withBias = (kernel: Weight, bias: Weight | undefined): { kernel: Weight; bias?: Weight } =>
   bias === undefined ? { kernel } : { kernel, bias };
 
+/**
+ * Input pixels for each output pixel along an axis, as float32; 0 where the sizes say it. What float32 does not hold becomes the neighbour
+ * at the side where rounding takes a position on or halfway between pixels to the pixel that it means.
+ */
+function storedScale({ scales, rounding }: AttrsByOp['resize'], axis: 0 | 1): number {
+  const scale = scales?.[axis] ?? 0;
+  const stored = Float32Array.of(scale);
+  const up = rounding === 'floor' || rounding === 'round-prefer-ceil';
+  if (up ? stored[0]! < scale : stored[0]! > scale) new Int32Array(stored.buffer)[0]! += up ? 1 : -1;
+  return stored[0]!;
+}
+
 const none = { encode: () => ({}), decode: () => ({ attrs: {}, weights: {} }) };
 
 /** Every op of `.edge`: its fields from a node, a node's attributes and weights from its fields. */
@@ -230,8 +242,8 @@ const rules: { readonly [K in EdgeOpName]: NodeRule<K> } = {
       height: attrs.size[0],
       width: attrs.size[1],
       hasScales: Number(attrs.scales !== null),
-      scaleHeight: attrs.scales?.[0] ?? 0,
-      scaleWidth: attrs.scales?.[1] ?? 0,
+      scaleHeight: storedScale(attrs, 0),
+      scaleWidth: storedScale(attrs, 1),
     }),
     decode: (fields) => ({
       attrs: {

@@ -5,16 +5,19 @@ import type { Shape } from './shape.js';
 type ResizeAttrs = AttrsByOp['resize'];
 
 /** Position in the input, in pixels, that output pixel `index` of one axis looks at. */
-function sourcePosition(index: number, inSize: number, outSize: number, scale: number, attrs: ResizeAttrs): number {
+function sourcePosition(index: number, inSize: number, outSize: number, axis: 0 | 1, attrs: ResizeAttrs): number {
+  // Multiplied first: of a quotient that is rounded first the multiples lie beside the pixels that they mean.
+  const scale = attrs.scales?.[axis];
+  const scaled = (position: number) => (scale === undefined ? (position * inSize) / outSize : position * scale);
   switch (attrs.coordinates) {
     case 'half-pixel':
-      return (index + 0.5) * scale - 0.5;
+      return scaled(index + 0.5) - 0.5;
     case 'pytorch-half-pixel':
-      return outSize > 1 ? (index + 0.5) * scale - 0.5 : 0;
+      return outSize > 1 ? scaled(index + 0.5) - 0.5 : 0;
     case 'align-corners':
       return outSize > 1 ? (index * (inSize - 1)) / (outSize - 1) : 0;
     case 'asymmetric':
-      return index * scale;
+      return scaled(index);
   }
 }
 
@@ -38,10 +41,9 @@ export interface ResizeTap {
  */
 export function resizeTaps(inSize: number, axis: 0 | 1, attrs: ResizeAttrs): ResizeTap[] {
   const outSize = attrs.size[axis];
-  const scale = attrs.scales?.[axis] ?? inSize / outSize;
   const clamp = (index: number): number => Math.min(Math.max(index, 0), inSize - 1);
   return Array.from({ length: outSize }, (_, index) => {
-    const position = sourcePosition(index, inSize, outSize, scale, attrs);
+    const position = sourcePosition(index, inSize, outSize, axis, attrs);
     if (attrs.mode === 'nearest') {
       const nearest = clamp(rounders[attrs.rounding](position));
       return { low: nearest, high: nearest, share: 0 };

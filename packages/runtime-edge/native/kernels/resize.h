@@ -13,13 +13,13 @@ struct Resize {
   static int64_t work_items(const ResizeDesc& d) { return (int64_t)d.batch * d.output_height; }
 
   static void run(const ResizeDesc& d, const UnaryArgs& args, int64_t begin, int64_t end, void*) {
-    const double scale_y = scale(d, d.scale_height, d.input_height, d.output_height);
-    const double scale_x = scale(d, d.scale_width, d.input_width, d.output_width);
+    const Ratio ratio_y = ratio(d, d.scale_height, d.input_height, d.output_height);
+    const Ratio ratio_x = ratio(d, d.scale_width, d.input_width, d.output_width);
     for (int64_t item = begin; item < end; item++) {
       const float* image = args.input + item / d.output_height * d.input_height * d.input_width * d.channels;
-      const double y = source(d, (int32_t)(item % d.output_height), scale_y, d.output_height);
+      const double y = source(d, (int32_t)(item % d.output_height), ratio_y, d.output_height);
       for (int32_t i = 0; i < d.output_width; i++) {
-        const double x = source(d, i, scale_x, d.output_width);
+        const double x = source(d, i, ratio_x, d.output_width);
         float* to = args.output + (item * d.output_width + i) * d.channels;
         if (d.mode == ResizeMode::kNearest) {
           const int64_t from = (int64_t)nearest(d, y, d.input_height) * d.input_width + nearest(d, x, d.input_width);
@@ -32,28 +32,28 @@ struct Resize {
   }
 
  private:
-  static double scale(const ResizeDesc& d, float given, int32_t input, int32_t output) {
-    if (d.coordinates == ResizeCoordinates::kAlignCorners) return output > 1 ? (double)(input - 1) / (output - 1) : 0.0;
-    return given > 0.0f ? (double)given : (double)input / output;
+  // Input pixels per output pixel. Two numbers, because of a quotient that is rounded first the multiples lie beside the pixels that they mean.
+  struct Ratio {
+    double numerator, denominator;
+  };
+
+  static Ratio ratio(const ResizeDesc& d, float given, int32_t input, int32_t output) {
+    if (d.coordinates == ResizeCoordinates::kAlignCorners) return output > 1 ? Ratio{(double)(input - 1), (double)(output - 1)} : Ratio{0.0, 1.0};
+    return given > 0.0f ? Ratio{(double)given, 1.0} : Ratio{(double)input, (double)output};
   }
 
-  // Volatile: a fused multiply-subtract rounds once and so picks another pixel where a position lies between two.
-  static double half_pixel(int32_t at, double scale) {
-    const volatile double centre = (at + 0.5) * scale;
-    return centre - 0.5;
-  }
-
-  static double source(const ResizeDesc& d, int32_t at, double scale, int32_t output) {
+  static double source(const ResizeDesc& d, int32_t at, Ratio ratio, int32_t output) {
     switch (d.coordinates) {
-      case ResizeCoordinates::kHalfPixel:
-        return half_pixel(at, scale);
       case ResizeCoordinates::kPytorchHalfPixel:
-        return output > 1 ? half_pixel(at, scale) : 0.0;
+        if (output == 1) return 0.0;
+        [[fallthrough]];
+      case ResizeCoordinates::kHalfPixel:
+        return (at + 0.5) * ratio.numerator / ratio.denominator - 0.5;
       case ResizeCoordinates::kAlignCorners:
       case ResizeCoordinates::kAsymmetric:
         break;
     }
-    return at * scale;
+    return at * ratio.numerator / ratio.denominator;
   }
 
   static int32_t floor_of(double x) {
