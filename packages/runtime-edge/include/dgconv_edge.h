@@ -72,7 +72,8 @@ DGC_API dgc_status dgc_session_output(const dgc_session* session, int32_t index,
 DGC_API dgc_status dgc_session_run(dgc_session* session, int32_t batch, const float* const* inputs,
                                    float* const* outputs, char* message, size_t message_bytes);
 
-/* The plan as JSON: {isa, threads, arenaBytes, packedBytes, steps: [{op, kind, kernel, macs, …}]}; alive as long as the session. */
+/* The plan as JSON: {isa, maxBatch, arenaBytes, packedBytes, scratchBytes, steps: [{node, op, step, kernel, macs, …}]}; alive as
+   long as the session. */
 DGC_API const char* dgc_session_plan(const dgc_session* session);
 /* Nanoseconds that each step of the plan took in the last run; `count` values at most, gives how many steps there are. */
 DGC_API int32_t dgc_session_step_times(const dgc_session* session, uint64_t* nanoseconds, int32_t count);

@@ -20,10 +20,21 @@ function run(command, args) {
 const pack = (folder, destination) =>
   join(destination, run('npm', ['pack', folder, '--silent', '--ignore-scripts', '--pack-destination', destination]));
 const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
+const licence = join(packageFolder, '../../LICENSE');
+/** Packs what npm would publish of a folder, so that the list of files is written down once, with the licence and more in its manifest. */
+function packWithLicence(folder, name, more) {
+  const staged = join(work, name);
+  mkdirSync(staged);
+  run('tar', ['xzf', pack(folder, staged), '-C', staged]);
+  const manifest = join(staged, 'package/package.json');
+  writeFileSync(manifest, JSON.stringify({ ...readJson(manifest), ...more }, null, 2));
+  copyFileSync(licence, join(staged, 'package/LICENSE'));
+  return pack(join(staged, 'package'), target);
+}
 
 try {
   const { version, license } = readJson(join(packageFolder, 'package.json'));
-  const archives = [pack(join(packageFolder, '../dgconv-core'), target)];
+  const archives = [packWithLicence(join(packageFolder, '../dgconv-core'), 'core', {})];
   const optionalDependencies = {};
   const addons = { [`${process.platform}-${process.arch}`]: 'build/native', 'linux-arm64': 'build/arm64' };
   for (const [platform, folder] of Object.entries(addons)) {
@@ -34,6 +45,7 @@ try {
     const staged = join(work, platform);
     mkdirSync(staged);
     copyFileSync(addon, join(staged, 'dgconv_edge.node'));
+    copyFileSync(licence, join(staged, 'LICENSE'));
     const description = `The engine of @dgconv/runtime-edge for ${platform}.`;
     const libc = os === 'linux' ? { libc: ['glibc'] } : {};
     const manifest = { name, version, description, license, main: 'dgconv_edge.node', os: [os], cpu: [cpu], ...libc };
@@ -41,11 +53,7 @@ try {
     archives.push(pack(staged, target));
     optionalDependencies[name] = version;
   }
-  // From what npm would publish, so that the list of files is written down once.
-  run('tar', ['xzf', pack(packageFolder, work), '-C', work]);
-  const manifest = join(work, 'package/package.json');
-  writeFileSync(manifest, JSON.stringify({ ...readJson(manifest), optionalDependencies }, null, 2));
-  archives.push(pack(join(work, 'package'), target));
+  archives.push(packWithLicence(packageFolder, 'runtime-edge', { optionalDependencies }));
   console.log(archives.join('\n'));
 } finally {
   rmSync(work, { recursive: true, force: true });

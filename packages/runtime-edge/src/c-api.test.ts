@@ -121,7 +121,7 @@ const expected = [
   'null path: 3 path must not be null',
   'session is null: 1',
   'no file: 5 none.edge: No such file or directory',
-  'folder: 5 .: is no regular file',
+  'folder: 5 .: not a regular file',
   'null session: 3 session and bytes must not be null',
   'no message: 5 stale',
   "cut: 5 'none.ed'",

@@ -189,6 +189,15 @@ for (const { name, command, isThere } of programs) {
     ])
       t.is(run(...args).status, 3, args.join(' '));
     t.regex(run('--help').stdout, /Examples/);
+    for (const [args, message] of [
+      [['fly', path], 'there is no such command: fly; see --help'],
+      [['info', path, '--what'], 'there is no such option: --what; see --help'],
+      [['bench', path, '--repeats'], 'an option lacks its value: --repeats; see --help'],
+      [['bench', path, '--threads', 'two'], '--threads takes a whole number from 1 to 256, not this: two; see --help'],
+      [['info', tmpdir()], `${tmpdir()}: not a regular file`],
+      [['selftest', `${path}.not`], `${path}.not: No such file or directory`],
+    ] satisfies [string[], string][])
+      t.is(run(...args).stderr, `dgconv-run: ${message}\n`);
   });
 
   board(`an array that is broken or does not fit is refused, and nothing is written, on ${name}`, async (t) => {

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { execFile, spawnSync } from 'node:child_process';
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -22,10 +23,11 @@ const script = fileURLToPath(new URL('../../scripts/pack-packages.mjs', import.m
 const here = `${process.platform}-${process.arch}`;
 const noTar = spawnSync('tar', ['--version']).status === 0 ? '' : ' (there is no tar)';
 
+/** What a folder's files take of a disk that is cut into blocks of 4 KiB. */
 const sizeOf = (folder: string): number =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce((sum, name) => {
     const facts = lstatSync(join(folder, name));
-    return sum + (facts.isFile() ? facts.size : 0);
+    return sum + (facts.isFile() ? Math.ceil(facts.size / 4096) * 4096 : 0);
   }, 0);
 
 (noTar === '' ? test : test.skip)(
@@ -45,6 +47,7 @@ const sizeOf = (folder: string): number =>
       t.is(spawnSync('tar', ['xzf', archive, '-C', place, '--strip-components=1']).status, 0);
       const { scripts = {} } = JSON.parse(readFileSync(join(place, 'package.json'), 'utf8')) as { scripts?: object };
       t.false(Object.keys(scripts).some((key) => /install$/.test(key)));
+      t.true(existsSync(join(place, 'LICENSE')), name);
     }
     const common = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-common')), '../..');
     t.is(

@@ -11,6 +11,14 @@ export interface PlanStep {
   /** Of a convolution: groups, and the input channels that each reads. */
   readonly groups?: number;
   readonly inputsPerGroup?: number;
+  /** Of a convolution: whether it reads its inputs through an index list. */
+  readonly gathers?: boolean;
+  /** Of a convolution: what it applies to its inputs when it loads them. */
+  readonly pre?: 'affine-relu';
+  /** Of a convolution: whether it adds a second value to its sums. */
+  readonly adds?: boolean;
+  /** Of a convolution: the function that it applies to what it stores. */
+  readonly activation?: string;
   /** Shape of the node's output for batch 1. */
   readonly outputShape: readonly number[];
   /** Whether the output takes the place of an input. */

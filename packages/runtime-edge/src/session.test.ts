@@ -1,4 +1,13 @@
-import { GraphBuilder, initialWeights, InvalidInputError, mapSource, type Model, UsageError } from '@dgconv/core';
+import {
+  GraphBuilder,
+  initialWeights,
+  InvalidInputError,
+  literalWeight,
+  mapSource,
+  type Model,
+  type Node,
+  UsageError,
+} from '@dgconv/core';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -249,6 +258,38 @@ for (const engine of testEngines) {
     session.dispose();
   });
 }
+
+test('the plan says what a convolution does beside multiplying and adding', async (t) => {
+  const builder = new GraphBuilder({ name: 'condensed' });
+  const y = builder.conv('y', builder.input('x', [1, 5, 5, 4]), { channelsOut: 8, kernelSize: 1 });
+  const graph = builder.build([{ name: 'y', value: y }]);
+  const classes = [
+    { outputs: [0, 1, 2, 3], inputs: [0, 2, 3] },
+    { outputs: [4, 5, 6, 7], inputs: [1, 2, 3] },
+  ];
+  const nodes = graph.nodes.map((node): Node => {
+    if (node.op !== 'conv2d') return node;
+    const connectivity = { kind: 'shared-inputs', channelsOut: 8, channelsIn: 4, groups: 2, classes } as const;
+    return {
+      ...node,
+      attrs: { ...node.attrs, connectivity, pre: 'affine-relu', activation: { function: 'relu6' } },
+      weights: {
+        kernel: literalWeight([8, 3, 1, 1], Array<number>(24).fill(1)),
+        preScale: literalWeight([4], [1, 1, 1, 1]),
+        preShift: literalWeight([4], [0, 0, 0, 0]),
+      },
+    };
+  });
+  const condensed = encodeEdge({ graph: { ...graph, nodes }, weights: mapSource(new Map()) });
+  for (const engine of testEngines) {
+    const session = await EdgeSession.load(condensed, { engine });
+    const { steps } = session.plan();
+    t.is(steps.length, 1);
+    t.like(steps[0], { step: 'conv2d', gathers: true, pre: 'affine-relu', activation: 'relu6', inputsPerGroup: 3 });
+    t.false('adds' in steps[0]!);
+    session.dispose();
+  }
+});
 
 test('results do not depend on the number of threads, to the bit', async (t) => {
   const builder = new GraphBuilder({ name: 'wide' });

@@ -95,7 +95,7 @@ class MappedFile {
       return;
     }
     if (!S_ISREG(facts.st_mode)) {
-      status.fail(DGC_IO_ERROR, "%s: is no regular file", path);
+      status.fail(DGC_IO_ERROR, "%s: not a regular file", path);
     } else if (facts.st_size > 0) {
       bytes = mmap(nullptr, size_t(facts.st_size), PROT_READ, MAP_PRIVATE, file, 0);
       if (bytes == MAP_FAILED) {

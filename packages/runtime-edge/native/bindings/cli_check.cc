@@ -29,6 +29,8 @@ int selftest(const Options& options) {
     printf("}\n");
   } else if (ok) {
     printf("%s: %llu values compared, largest error %g\n", options.target, static_cast<unsigned long long>(compared), error);
+  } else if (status == DGC_IO_ERROR) {
+    fprintf(stderr, "dgconv-run: %s\n", message);  // it names the file
   } else {
     fprintf(stderr, "dgconv-run: %s: %s\n", options.target, message);
   }

@@ -77,6 +77,20 @@ bool whole_number(const char* text, int least, int most, int& value) {
   return true;
 }
 
+// `what` is the part of the command line that is wrong.
+int misused(const char* rule, const char* what) {
+  char message[300];
+  snprintf(message, sizeof(message), "%s: %.120s; see --help", rule, what);
+  return fail(kUsage, message);
+}
+
+// Where a whole number from 1 to `most` is read to; null: no such option.
+int* number_option(const char* name, Options& options, int& most) {
+  if (strcmp(name, "--threads") == 0) return most = 256, &options.threads;
+  if (strcmp(name, "--repeats") == 0) return most = 1000000, &options.repeats;
+  return nullptr;
+}
+
 // kDone, or what to exit with.
 int parse(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; ++i) {
@@ -91,20 +105,30 @@ int parse(int argc, char** argv, Options& options) {
       options.json = true;
       continue;
     }
-    if (i + 1 == argc) return fail(kUsage, "an option is unknown or lacks its value; see --help");
+    int most = 0;
+    int* number = number_option(argument, options, most);
+    const bool input = strcmp(argument, "--input") == 0, output = strcmp(argument, "--output") == 0, isa = strcmp(argument, "--isa") == 0;
+    if (number == nullptr && !input && !output && !isa) return misused("there is no such option", argument);
+    if (i + 1 == argc) return misused("an option lacks its value", argument);
     char* value = argv[++i];
-    if (strcmp(argument, "--input") == 0 && options.input_count < kMaxFiles) options.inputs[options.input_count++] = named_file(value);
-    else if (strcmp(argument, "--output") == 0 && options.output_count < kMaxFiles) options.outputs[options.output_count++] = named_file(value);
-    else if (strcmp(argument, "--isa") == 0) options.isa = value;
-    else if (strcmp(argument, "--threads") == 0 && whole_number(value, 1, 256, options.threads)) continue;
-    else if (strcmp(argument, "--repeats") == 0 && whole_number(value, 1, 1000000, options.repeats)) continue;
-    else return fail(kUsage, "an option is unknown or its value out of range; see --help");
+    if (isa) {
+      options.isa = value;
+    } else if (number != nullptr) {
+      if (whole_number(value, 1, most, *number)) continue;
+      char rule[80];
+      snprintf(rule, sizeof(rule), "%s takes a whole number from 1 to %d, not this", argument, most);
+      return misused(rule, value);
+    } else {
+      int& count = input ? options.input_count : options.output_count;
+      if (count == kMaxFiles) return misused("an option is given too often", argument);
+      (input ? options.inputs : options.outputs)[count++] = named_file(value);
+    }
   }
   if (options.command == nullptr) return fail(kUsage, "there is no command; see --help");
   const char* commands[] = {"run", "bench", "info", "selftest", "conformance"};
   bool known = false;
   for (const char* command : commands) known = known || strcmp(command, options.command) == 0;
-  if (!known) return fail(kUsage, "the command is unknown; see --help");
+  if (!known) return misused("there is no such command", options.command);
   if (options.target == nullptr) return fail(kUsage, "the command needs a file or folder; see --help");
   if (strcmp(options.command, "run") != 0 && options.input_count + options.output_count > 0) return fail(kUsage, "--input and --output belong to run; see --help");
   if (strcmp(options.command, "run") == 0 && options.input_count == 0) return fail(kUsage, "run needs --input x.npy");
@@ -119,7 +143,9 @@ int parse(int argc, char** argv, Options& options) {
 int load(const Options& options, dgc_session** session) {
   char message[512];
   const dgc_options settings = session_options(options);
-  if (dgc_session_load_file(options.target, &settings, session, message, sizeof(message)) == DGC_OK) return kDone;
+  const dgc_status status = dgc_session_load_file(options.target, &settings, session, message, sizeof(message));
+  if (status == DGC_OK) return kDone;
+  if (status == DGC_IO_ERROR) return fail(kRejected, message);  // it names the file
   char named[PATH_MAX + 600];
   snprintf(named, sizeof(named), "%s: %s", options.target, message);
   return fail(kRejected, named);
@@ -317,10 +343,10 @@ int info(const Options& options) {
   if (options.json) {
     printf("],\"plan\":%s}\n", plan);
   } else {
-    // One step a line: the JSON is ours, so that its commas between objects are where lines end.
+    // One step a line.
     for (const char* at = plan; *at != 0; ++at) {
       putchar(*at);
-      if (*at == '[' || (*at == '}' && at[1] == ',')) putchar('\n');
+      if ((*at == '[' && at[1] == '{') || (*at == ',' && at[1] == '{')) putchar('\n');
     }
     putchar('\n');
   }

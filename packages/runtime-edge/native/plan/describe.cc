@@ -64,6 +64,16 @@ const char* kind_name(StepKind kind) {
   return "";
 }
 
+// What a convolution does beside multiplying and adding, and only that.
+void describe_fused(const ConvDesc& desc, Json& json) {
+  if (desc.input_index != nullptr) json.raw(",\"gathers\":true");
+  if (desc.pre == PreKind::kAffineRelu) json.raw(",\"pre\":\"affine-relu\"");
+  if (desc.has_residual) json.raw(",\"adds\":true");
+  if (desc.activation.kind == ActivationKind::kIdentity) return;
+  json.raw(",\"activation\":");
+  json.string(EnumInfo<ActivationFunction>::kNames[uint32_t(desc.activation.kind)]);
+}
+
 }  // namespace
 
 void describe_plan(const File& file, Plan& plan) {
@@ -98,6 +108,7 @@ void describe_plan(const File& file, Plan& plan) {
       json.number(uint64_t(step.desc.conv.groups));
       json.raw(",\"inputsPerGroup\":");
       json.number(uint64_t(step.desc.conv.group_inputs));
+      describe_fused(step.desc.conv, json);
     }
     json.raw(",\"outputShape\":");
     json.shape(file.ops.empty() ? Shape() : file.tensors[op.output].shape);

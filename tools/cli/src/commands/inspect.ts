@@ -95,17 +95,28 @@ const show = (graph: Graph, weights: WeightSource | undefined, options: InspectO
   };
 };
 
+/** What a step does beside what its op says. */
+const fusedInto = ({ gathers, pre, adds, activation, inPlace }: EdgePlan['steps'][number]): string =>
+  [
+    ...(gathers ? ['gathers'] : []),
+    ...(pre === undefined ? [] : ['affine and relu on load']),
+    ...(adds ? ['add'] : []),
+    ...(activation === undefined ? [] : [activation]),
+    ...(inPlace ? ['in place'] : []),
+  ].join(', ');
+
 /** The steps of a run, one line each. */
 const planTable = ({ isa, steps, arenaBytes, packedBytes }: EdgePlan): string => {
   const rows = steps.map((step) => [
     step.node,
     step.op,
     step.kernel,
+    fusedInto(step),
     step.outputShape.join('×'),
     formatCount(step.macs),
   ]);
   const memory = `${formatBytes(packedBytes)} of packed weights, ${formatBytes(arenaBytes)} for values`;
-  return `${isa}: ${memory}\n${formatTable(['node', 'op', 'kernel', 'output', 'MACs'], rows)}`;
+  return `${isa}: ${memory}\n${formatTable(['node', 'op', 'kernel', 'with it', 'output', 'MACs'], rows)}`;
 };
 
 const inspect = async (file: string | undefined, options: InspectOptions): Promise<void> => {
