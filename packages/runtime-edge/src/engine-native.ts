@@ -1,5 +1,6 @@
 import { type Engine, engineError, type EngineErrorCode, type EngineTensor } from './engine.js';
 import { nodeProcess } from './node-process.js';
+import { placementBytes, skipToPlace } from './placement.js';
 
 type Handle = object;
 
@@ -16,6 +17,7 @@ interface Addon {
   dispose(handle: Handle): void;
   profile(handle: Handle, isOn: number): void;
   stepTimes(handle: Handle): number[];
+  pageOffset(bytes: ArrayBuffer): number;
   isas(): string;
   peak(isa: string): number;
 }
@@ -53,6 +55,9 @@ export function measurePeakGflops(isa = ''): number | null {
   return addon()?.peak(isa) || null;
 }
 
+/** Where in memory the bytes begin, modulo the size of a page, by the native engine, which must be there. */
+export const pageOffset = (bytes: ArrayBuffer): number => addon()!.pageOffset(bytes);
+
 /** The engine in the Node addon, or null where there is none. */
 export function nativeEngine(): Engine | null {
   const native = addon();
@@ -72,8 +77,20 @@ export function nativeEngine(): Engine | null {
         }
       };
       const handle = translated(() => native.load(source, options));
+      const description = native.describe(handle);
+      const array = ({ shape }: EngineTensor, index: number): Float32Array => {
+        const length = shape.reduce((product, size) => product * size, options.maxBatch);
+        const block = new ArrayBuffer(4 * length + placementBytes);
+        return new Float32Array(block, skipToPlace(pageOffset(block), index), length);
+      };
+      const makeBuffers = () => ({
+        inputs: description.inputs.map(array),
+        outputs: description.outputs.map((tensor, index) => array(tensor, description.inputs.length + index)),
+      });
+      let buffers: ReturnType<typeof makeBuffers> | undefined;
       return {
-        ...native.describe(handle),
+        ...description,
+        buffers: () => (buffers ??= makeBuffers()),
         run: (batch, inputs, outputs) => translated(() => native.run(handle, batch, inputs, outputs)),
         runAsync: async (batch, inputs, outputs) =>
           translated(() => native.runAsync(handle, batch, inputs, outputs)).catch(translate),

@@ -71,6 +71,10 @@ class WasmSession implements EngineSession {
     if (!(await this.#thread.run(batch, inputs, outputs))) this.#run(network, batch, inputs, outputs);
   }
 
+  buffers(): ReturnType<WasmNetwork['buffers']> {
+    return this.#network!.buffers();
+  }
+
   profile(isOn: boolean): void {
     this.#network!.profile(isOn);
   }

@@ -24,6 +24,8 @@ export interface EngineSession {
   readonly plan: string;
   run(batch: number, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void;
   runAsync(batch: number, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): Promise<void>;
+  /** Arrays of the session's own for `maxBatch`, the same memory at every call. */
+  buffers(): { readonly inputs: readonly Float32Array[]; readonly outputs: readonly Float32Array[] };
   /** Whether the runs that follow measure their steps. */
   profile(isOn: boolean): void;
   /** Nanoseconds of each step of the last profiled run. */

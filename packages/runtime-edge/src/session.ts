@@ -33,15 +33,15 @@ export interface SessionOptions {
 /** Values by the name of the input or output. */
 export type Tensors = Readonly<Record<string, Float32Array>>;
 
+function checkInteger(name: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new UsageError(`${name} is ${String(value)}: it must be an integer from ${least} to ${most}`);
+}
+
 function engineOptionsOf({ threads = 1, maxBatch = 1, isa = '', memoryLimit = 0 }: SessionOptions): EngineOptions {
-  const integers: readonly (readonly [string, number, number, number])[] = [
-    ['threads', threads, 1, 256],
-    ['maxBatch', maxBatch, 1, 65_536],
-    ['memoryLimit', memoryLimit, 0, Number.MAX_SAFE_INTEGER],
-  ];
-  for (const [name, value, least, most] of integers)
-    if (!Number.isInteger(value) || value < least || value > most)
-      throw new UsageError(`${name} is ${String(value)}: it must be an integer from ${least} to ${most}`);
+  checkInteger('threads', threads, 1, 256);
+  checkInteger('maxBatch', maxBatch, 1, 65_536);
+  checkInteger('memoryLimit', memoryLimit, 0, Number.MAX_SAFE_INTEGER);
   if (typeof isa !== 'string') throw new UsageError(`isa is ${String(isa)}: it must be a text, such as 'avx2'`);
   return { threads, maxBatch, isa, memoryLimit };
 }
@@ -118,6 +118,23 @@ export class EdgeSession {
     const call = this.#bind(feeds, outputs);
     await session.runAsync(call.batch, call.inputs, call.outputs);
     return call.results();
+  }
+
+  /**
+   * The session's own arrays for the inputs and outputs of a batch, which it reads and writes fastest: they begin at cache lines and, in
+   * WebAssembly, lie in the engine's memory, so that `run` copies nothing. Every call gives the same memory, runs with other arrays may
+   * write to it, and it ends with the session.
+   * @throws {UsageError} if `batch` is no integer from 1 to `maxBatch`.
+   * @throws {InvalidInputError} if the session was disposed of.
+   */
+  buffers(batch = 1): { readonly inputs: Tensors; readonly outputs: Tensors } {
+    const own = this.#alive().buffers();
+    checkInteger('batch', batch, 1, this.maxBatch);
+    const arrays = (infos: readonly TensorInfo[], values: readonly Float32Array[]): Tensors =>
+      Object.fromEntries(
+        infos.map((info, index) => [info.name, values[index]!.subarray(0, elements(info) * batch)] as const),
+      );
+    return { inputs: arrays(this.inputs, own.inputs), outputs: arrays(this.outputs, own.outputs) };
   }
 
   /** What the engine made of the network: its steps with the kernels that it chose, and its memory. */

@@ -1,5 +1,6 @@
-// The module's exports as a class. Nothing but types is imported here: a browser's workers know no import maps.
+// The module's exports as a class. Of other packages nothing but types is imported here: a browser's workers know no import maps.
 import type { EngineErrorCode, EngineOptions, EngineTensor } from './engine.js';
+import { placementBytes, skipToPlace } from './placement.js';
 
 interface Exports {
   readonly memory: WebAssembly.Memory;
@@ -70,6 +71,15 @@ function imports(memory: () => WebAssembly.Memory): WebAssembly.Imports {
   };
 }
 
+/** Copies arrays that lie elsewhere; one may lie in another's place, so that such are read before any is written. */
+function copyAll(from: readonly Float32Array[], to: readonly Float32Array[]): void {
+  const pairs = from
+    .map((values, index) => ({ values, target: to[index]! }))
+    .filter(({ values, target }) => values.buffer !== target.buffer || values.byteOffset !== target.byteOffset)
+    .map(({ values, target }) => ({ values: values.buffer === target.buffer ? values.slice() : values, target }));
+  for (const { values, target } of pairs) target.set(values);
+}
+
 /** A network with a WebAssembly instance of its own, so that dropping it gives all memory back. */
 export class WasmNetwork {
   readonly inputs: readonly EngineTensor[];
@@ -78,11 +88,12 @@ export class WasmNetwork {
   readonly #exports: Exports;
   readonly #session: number;
   readonly #message: number;
-  /** Where each input and output lies, with room for `maxBatch`. */
-  readonly #inputPointers: readonly number[];
-  readonly #outputPointers: readonly number[];
+  /** Where each input and output lies, for `maxBatch`. */
+  readonly #inputs: readonly Float32Array[];
+  readonly #outputs: readonly Float32Array[];
   readonly #inputList: number;
   readonly #outputList: number;
+  readonly #stepTimes: BigUint64Array;
 
   /** @throws {WasmFailure} if the file is refused. */
   constructor(module: WebAssembly.Module, bytes: Uint8Array, options: EngineOptions) {
@@ -121,26 +132,51 @@ export class WasmNetwork {
       exports.dgc_session_output(session, index, info),
     );
     this.plan = this.#text(exports.dgc_session_plan(session));
-    const room = ({ shape }: EngineTensor): number =>
-      this.#allocate(4 * options.maxBatch * shape.reduce((product, size) => product * size, 1));
-    this.#inputPointers = this.inputs.map(room);
-    this.#outputPointers = this.outputs.map(room);
-    this.#inputList = this.#list(this.#inputPointers);
-    this.#outputList = this.#list(this.#outputPointers);
+    const sizeOf = ({ shape }: EngineTensor): number =>
+      shape.reduce((product, size) => product * size, options.maxBatch);
+    const borders = [...this.inputs, ...this.outputs].map((tensor, index) => {
+      const block = this.#allocate(4 * sizeOf(tensor) + placementBytes);
+      return { pointer: block + skipToPlace(block, index), length: sizeOf(tensor) };
+    });
+    const list = (tensors: typeof borders): number => {
+      const pointers = this.#allocate(4 * tensors.length);
+      new Uint32Array(exports.memory.buffer, pointers, tensors.length).set(tensors.map(({ pointer }) => pointer));
+      return pointers;
+    };
+    const inputs = borders.slice(0, this.inputs.length);
+    const outputs = borders.slice(this.inputs.length);
+    this.#inputList = list(inputs);
+    this.#outputList = list(outputs);
+    const steps = exports.dgc_session_step_times(session, 0, 0);
+    const stepTimes = this.#allocate(8 * steps);
+    // From here on nothing is allocated: the memory does not grow, and arrays that lie in it stay valid.
+    const { buffer } = exports.memory;
+    this.#stepTimes = new BigUint64Array(buffer, stepTimes, steps);
+    this.#inputs = inputs.map(({ pointer, length }) => new Float32Array(buffer, pointer, length));
+    this.#outputs = outputs.map(({ pointer, length }) => new Float32Array(buffer, pointer, length));
+  }
+
+  /** Arrays in the network's memory, for `maxBatch`; what lies at their beginnings is not copied by `run`. */
+  buffers(): { readonly inputs: readonly Float32Array[]; readonly outputs: readonly Float32Array[] } {
+    return { inputs: this.#inputs, outputs: this.#outputs };
   }
 
   /** @throws {WasmFailure} if the run fails. */
   run(batch: number, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void {
-    const exports = this.#exports;
-    inputs.forEach((values, index) =>
-      new Float32Array(exports.memory.buffer, this.#inputPointers[index], values.length).set(values),
-    );
+    const own = (buffers: readonly Float32Array[], given: readonly Float32Array[]): Float32Array[] =>
+      buffers.map((values, index) => values.subarray(0, given[index]!.length));
+    copyAll(inputs, own(this.#inputs, inputs));
     this.#check(
-      exports.dgc_session_run(this.#session, batch, this.#inputList, this.#outputList, this.#message, messageBytes),
+      this.#exports.dgc_session_run(
+        this.#session,
+        batch,
+        this.#inputList,
+        this.#outputList,
+        this.#message,
+        messageBytes,
+      ),
     );
-    outputs.forEach((values, index) =>
-      values.set(new Float32Array(exports.memory.buffer, this.#outputPointers[index], values.length)),
-    );
+    copyAll(own(this.#outputs, outputs), outputs);
   }
 
   profile(isOn: boolean): void {
@@ -148,13 +184,9 @@ export class WasmNetwork {
   }
 
   stepTimes(): number[] {
-    const exports = this.#exports;
-    const count = exports.dgc_session_step_times(this.#session, 0, 0);
-    const pointer = this.#allocate(8 * count + 8);
-    exports.dgc_session_step_times(this.#session, pointer, count);
-    const times = Array.from(new BigUint64Array(exports.memory.buffer, pointer, count), Number);
-    exports.free(pointer);
-    return times;
+    const times = this.#stepTimes;
+    this.#exports.dgc_session_step_times(this.#session, times.byteOffset, times.length);
+    return Array.from(times, Number);
   }
 
   #allocate(bytes: number): number {
@@ -171,12 +203,6 @@ export class WasmNetwork {
   #text(pointer: number): string {
     const bytes = new Uint8Array(this.#exports.memory.buffer);
     return new TextDecoder().decode(bytes.subarray(pointer, bytes.indexOf(0, pointer)));
-  }
-
-  #list(pointers: readonly number[]): number {
-    const list = this.#allocate(4 * pointers.length);
-    new Uint32Array(this.#exports.memory.buffer, list, pointers.length).set(pointers);
-    return list;
   }
 
   #tensors(count: number, read: (index: number, info: number) => number): EngineTensor[] {

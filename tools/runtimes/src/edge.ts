@@ -1,4 +1,4 @@
-import { type DgconvError, elementCount, InvalidInputError } from '@dgconv/core';
+import { type DgconvError, InvalidInputError } from '@dgconv/core';
 import { EdgeSession, nativeInstructionSets, type WasmVariant } from '@dgconv/runtime-edge';
 import { setFlagsFromString } from 'node:v8';
 import { feedsInOrder } from './feeds.js';
@@ -68,10 +68,9 @@ function edgeRuntime(name: 'edge' | 'edge-wasm', engine: 'native' | 'wasm'): Run
           }
         },
         bind(feeds) {
-          const results = Object.fromEntries(
-            outputs.map(({ name: output, shape }) => [output, new Float32Array(elementCount(shape))]),
-          );
-          return () => void session.run(feeds, results);
+          const own = session.buffers();
+          feedsInOrder(inputs, feeds).forEach((values, index) => own.inputs[inputs[index]!.name]!.set(values));
+          return () => void session.run(own.inputs, own.outputs);
         },
         dispose: () => Promise.resolve(session.dispose()),
       };

@@ -296,6 +296,15 @@ napi_value step_times(napi_env env, napi_callback_info info) {
   return list;
 }
 
+// pageOffset(ArrayBuffer) → its address modulo 4096
+napi_value page_offset(napi_env env, napi_callback_info info) {
+  napi_value argv[1], result;
+  void* data = nullptr;
+  if (!arguments(env, info, argv) || napi_get_arraybuffer_info(env, argv[0], &data, nullptr) != napi_ok) return fail(env, DGC_INVALID_ARGUMENT, "no ArrayBuffer");
+  napi_create_uint32(env, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(data) % 4096), &result);
+  return result;
+}
+
 napi_value isas(napi_env env, napi_callback_info) {
   napi_value text;
   napi_create_string_utf8(env, dgc::edge::available_isas(), NAPI_AUTO_LENGTH, &text);
@@ -327,7 +336,7 @@ napi_value init(napi_env env, napi_value exports) {
     napi_callback function;
   } functions[] = {{"load", load},       {"describe", describe}, {"run", run_now},          {"runAsync", run_async},
                    {"dispose", dispose}, {"profile", profile},   {"stepTimes", step_times}, {"isas", isas},
-                   {"peak", peak}};
+                   {"peak", peak},       {"pageOffset", page_offset}};
   for (const auto& entry : functions) {
     napi_value function;
     napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);
