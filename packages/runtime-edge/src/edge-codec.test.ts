@@ -1,4 +1,4 @@
-import { DgconvError, InvalidInputError, UnsupportedError } from '@dgconv/core';
+import { DgconvError, elementCount, inferShapes, InvalidInputError, UnsupportedError } from '@dgconv/core';
 import test from 'ava';
 import fc from 'fast-check';
 import { crc32c } from './crc32c.js';
@@ -61,6 +61,34 @@ test('versions, flags, features and sections that are unknown are refused unless
   const renamed = changed(bytes, (_, copy) => copy.setUint32(64 + 24 * metadata, 77, true));
   t.notThrows(() => decodeEdge(renamed));
   for (const engine of testEngines) (await EdgeSession.load(renamed, { engine })).dispose();
+});
+
+test('test vectors that do not fill their section, or have no tolerance, are refused by the codec and by every engine', async (t) => {
+  const { model } = new RandomModel({ seed: 1, nodes: 2, exact: true });
+  const shapes = inferShapes(model.graph);
+  const zeros = (value: string) => new Float32Array(elementCount(shapes.get(value)!));
+  const vector = {
+    inputs: Object.fromEntries(model.graph.inputs.map(({ name }) => [name, zeros(name)])),
+    outputs: Object.fromEntries(model.graph.outputs.map(({ name, value }) => [name, zeros(value)])),
+  };
+  const bytes = encodeEdge(model, { testVectors: [vector, vector] });
+  const section = (view: DataView) => {
+    const index = [0, 1, 2, 3, 4, 5, 6].find((at) => view.getUint32(64 + 24 * at, true) === 6)!;
+    return Number(view.getBigUint64(64 + 24 * index + 8, true));
+  };
+  t.notThrows(() => decodeEdge(bytes));
+  const cases: [RegExp, (copy: Uint8Array, view: DataView) => void][] = [
+    [/1 vectors of \d+ values do not fill$/, (_, view) => view.setUint32(section(view), 1, true)],
+    [/3 vectors of \d+ values do not fill$/, (_, view) => view.setUint32(section(view), 3, true)],
+    [/a tolerance of the test vectors/, (_, view) => view.setFloat32(section(view) + 8, -1, true)],
+    [/a tolerance of the test vectors/, (_, view) => view.setFloat32(section(view) + 12, Number.NaN, true)],
+  ];
+  for (const [message, change] of cases) {
+    const wrong = changed(bytes, change);
+    t.throws(() => decodeEdge(wrong), { instanceOf: InvalidInputError, message });
+    for (const engine of testEngines)
+      await t.throwsAsync(EdgeSession.load(wrong, { engine }), { instanceOf: InvalidInputError, message });
+  }
 });
 
 test('a file that is cut off anywhere is refused', async (t) => {

@@ -114,15 +114,19 @@ export function decodeEdge(bytes: Uint8Array): Model {
       return { tensor, name: text(offset, size) };
     });
   };
-  const inputs = readBorders('input').map(({ tensor, name }) => {
+  const inputBorders = readBorders('input');
+  const inputs = inputBorders.map(({ tensor, name }) => {
     if (name !== names[tensor]) refuse(`input '${name}' is the tensor '${names[tensor]}'`);
     return { name, shape: tensors[tensor]!.shape };
   });
-  const outputs = readBorders('output').map(({ tensor, name }) => ({ name, value: names[tensor]! }));
+  const outputBorders = readBorders('output');
+  const outputs = outputBorders.map(({ tensor, name }) => ({ name, value: names[tensor]! }));
   if (at !== borders.length) refuse("the section 'borders' is longer than its lists");
   if (outputs.length === 0) refuse('it has no outputs');
   const graph: Graph = { formatVersion: '1.0', nodes, inputs, outputs, metadata };
   checkGraph(graph, weights, nodeTensors, tensors);
+  const vectorSizes = [...inputBorders, ...outputBorders].map(({ tensor }) => elementCount(tensors[tensor]!.shape));
+  checkTestVectors(sections.get('test-vectors'), vectorSizes);
   return { graph, weights };
 }
 
@@ -238,6 +242,21 @@ function constantSource(tensors: readonly TensorRecord[]): WeightSource {
       return Float32Array.from({ length: data.length / 4 }, (_, index) => view.getFloat32(index * 4, true));
     },
   };
+}
+
+/** Test vectors are for those who run the network; here they only have to be what the format says. */
+function checkTestVectors(section: Uint8Array | undefined, sizes: readonly number[]): void {
+  if (section === undefined) return;
+  if (section.length < 16) refuse("the section 'test-vectors' is cut off");
+  const view = new DataView(section.buffer, section.byteOffset, section.byteLength);
+  const count = view.getUint32(0, true);
+  const floats = sizes.reduce((sum, size) => sum + size, 0);
+  if (section.length !== 16 + 4 * count * floats || (floats === 0 && count > 0))
+    refuse(
+      `the section 'test-vectors' has ${section.length} bytes, which ${count} vectors of ${floats} values do not fill`,
+    );
+  if (![4, 8, 12].every((at) => view.getFloat32(at, true) >= 0))
+    refuse('a tolerance of the test vectors is not a number from 0 on');
 }
 
 function named<T>(where: string, op: string, read: () => T): T {
