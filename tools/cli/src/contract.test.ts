@@ -1,7 +1,7 @@
 import { compile, emitters } from '@dgconv/compiler';
 import { initialWeights, mapSource, zooGraph } from '@dgconv/core';
 import test from 'ava';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createProgram } from './program.js';
@@ -54,6 +54,27 @@ test("a board's result is shown: a failed case exits 1, and its JSON is the resu
   t.is(bad.code, 1);
   t.regex(bad.stderr, /conv .*it differs/);
   t.regex(bad.stderr, /3 passed, 1 failed, 0 skipped/);
+});
+
+test('bench --profile gives the time of every step, as JSON and as a trace', async (t) => {
+  const graph = zooGraph('resnext_mnist');
+  const source = { graph, weights: mapSource(initialWeights(graph, 1)) };
+  const model = file('steps.edge', emitters.edge(compile(source, { formats: ['edge'] }).targets.edge!));
+  const trace = join(folder, 'trace.json');
+  const flags = ['--runtimes', 'edge-wasm', '--warmup', '0', '--repeats', '1', '--no-memory', '--quiet', '--json'];
+  const { code, stdout, stderr } = await dgconv('bench', model, '--profile', trace, ...flags);
+  t.is(code, 0, stderr);
+  const { rows, profiles } = JSON.parse(stdout) as {
+    rows: { name: string }[];
+    profiles: { name: string; steps: { id: string; kernel: string; ms: number }[] }[];
+  };
+  t.deepEqual([rows.length, profiles.map(({ name }) => name)], [1, ['steps']]);
+  t.true(profiles[0]!.steps.every(({ kernel, ms }) => kernel.startsWith('dgc_f32_') && ms >= 0));
+  const { traceEvents } = JSON.parse(readFileSync(trace, 'utf8')) as { traceEvents: { name: string; ph: string }[] };
+  t.deepEqual(
+    traceEvents.filter(({ ph }) => ph === 'X').map(({ name }) => name),
+    profiles[0]!.steps.map(({ id }) => id),
+  );
 });
 
 test("a network's own ops pass as cases and go into a bundle, which is not overwritten", async (t) => {

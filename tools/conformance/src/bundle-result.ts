@@ -1,5 +1,5 @@
 import { InvalidInputError } from '@dgconv/core';
-import { type ConformanceResult, type Outcome, summarise } from './outcome.js';
+import { type ConformanceResult, type Outcome, type Stage, summarise } from './outcome.js';
 
 /**
  * What a board sent back: `result.json` or `result.tap` of `dgconv-run conformance`.
@@ -39,20 +39,24 @@ export function readBundleResult(text: string, file: string): ConformanceResult 
     passed: count(root, 'passed'),
     failed: count(root, 'failed'),
     skipped: count(root, 'skipped'),
-    failures: list(root, 'failures').map((failure) => ({
-      name: textIn(failure, 'name'),
-      stage: 'run' as const,
-      reason: textIn(failure, 'reason'),
-    })),
+    failures: list(root, 'failures').map((failure) => {
+      const reason = textIn(failure, 'reason');
+      return { name: textIn(failure, 'name'), stage: stageOf(reason), reason };
+    }),
     skips: list(root, 'skips').map((skip) => ({ name: textIn(skip, 'name'), reason: textIn(skip, 'reason') })),
   };
   if (result.failures.length !== result.failed) refuse(`it counts ${result.failed} failures and lists ${result.failures.length}`); // prettier-ignore
   const { cases } = root;
   const total = result.passed + result.failed + result.skipped;
   if (cases !== undefined && (!Array.isArray(cases) || cases.length !== total)) refuse(`'cases' does not list the ${total} cases that it counts`); // prettier-ignore
+  const stray = Array.isArray(cases) ? [...result.failures, ...result.skips].find(({ name }) => !cases.includes(name)) : undefined; // prettier-ignore
+  if (stray !== undefined) refuse(`'${stray.name}' is none of its cases`);
   if (result.skips.length !== result.skipped) refuse(`it counts ${result.skipped} skips and lists ${result.skips.length}`); // prettier-ignore
   return result;
 }
+
+/** What failed, by the words of dgconv-run (a value of a test vector) and of `tapOf`. */
+const stageOf = (reason: string): Stage => (/^(test vector \d+: value|mismatch:) /.test(reason) ? 'mismatch' : 'run');
 
 /** A text from elsewhere without what would steer a terminal. */
 const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
@@ -71,7 +75,7 @@ function readTap(text: string, file: string): ConformanceResult {
     if (point[4] !== undefined) return [{ name, status: 'skipped', reason: point[4] }];
     if (point[1] === undefined) return [{ name, status: 'passed' }];
     const reason = /^# (.*)$/.exec(lines[index + 1] ?? '')?.[1] ?? 'no reason is given';
-    return [{ name, status: 'failed', stage: 'run', reason }];
+    return [{ name, status: 'failed', stage: stageOf(reason), reason }];
   });
   const plan = lines.map((line) => /^1\.\.(\d+)$/.exec(line)?.[1]).find((found) => found !== undefined);
   if (Number(plan) !== outcomes.length)

@@ -91,7 +91,7 @@ test('outcomes written as TAP are read back', (t) => {
     passed: 1,
     failed: 1,
     skipped: 1,
-    failures: [{ name: 'pool', stage: 'run', reason: "mismatch: 'y': value 3 is 1, expected 2" }],
+    failures: [{ name: 'pool', stage: 'mismatch', reason: "mismatch: 'y': value 3 is 1, expected 2" }],
     skips: [{ name: 'lstm', reason: 'the operator is not supported' }],
   });
   t.throws(() => readBundleResult(text.replace('1..3', '1..4'), 'result.tap'), {
@@ -123,7 +123,11 @@ test('a result in JSON is read, and refused where it contradicts itself', (t) =>
   refused({ ...json, runtime: 3 }, /'runtime' is no text/);
   refused({ ...json, skips: {} }, /'skips' is no list/);
   refused({ ...json, cases: ['a'] }, /'cases' does not list the 2 cases/);
+  refused({ ...json, cases: ['a', 'c'] }, /'b' is none of its cases/);
   refused([], /an object belongs/);
+  const reason = "test vector 0: value 3 of output 'y' is 1, expected 2 (allowed difference: 0)";
+  const differs = readBundleResult(JSON.stringify({ ...json, failures: [{ name: 'b', reason }] }), 'result.json');
+  t.deepEqual(differs.failures, [{ name: 'b', stage: 'mismatch', reason }]);
   const steering = { ...json, runtime: 'board\u001b[2J', failures: [{ name: 'a\nb', reason: '\u009b31m!' }] };
   const shown = readBundleResult(JSON.stringify(steering), 'result.json');
   t.is(shown.runtime, 'board [2J');

@@ -18,7 +18,7 @@ import {
   filesOfLatencyBundle,
 } from '@dgconv/bench';
 import { InvalidInputError, UsageError, type Graph } from '@dgconv/core';
-import { decodeEdge, measurePeakGflops } from '@dgconv/runtime-edge';
+import { decodeEdge, measurePeakGflops, type StepTime } from '@dgconv/runtime-edge';
 import {
   edgeNativeRuntime,
   runtimeNames,
@@ -36,6 +36,7 @@ import { refuseOverwrite, writeFiles } from '../files/write.js';
 import { checkModel, integer, listOf, withCommonOptions, withExamples, type CommonOptions } from '../options.js';
 import { openNetwork } from '../sources.js';
 import { type Console, createConsole } from '../terminal/console.js';
+import { formatTable } from '../terminal/table.js';
 
 interface BenchOptions extends CommonOptions {
   readonly model?: string;
@@ -134,6 +135,16 @@ const readBundle = (folder: string, { latencyTable, force, ...options }: BenchOp
   console.result(table);
 };
 
+/** What each step of a network takes, and its share of all. */
+const stepTable = (name: string, steps: readonly StepTime[]): string => {
+  const all = steps.reduce((sum, { ms }) => sum + ms, 0);
+  const rows = steps.map(({ id, op, kernel, ms }) => {
+    const share = all > 0 ? ((100 * ms) / all).toFixed(1) : '0.0';
+    return [id, op, kernel, ms.toFixed(4), `${share} %`];
+  });
+  return `\n${name}, step by step in our engine\n${formatTable(['node', 'op', 'kernel', 'median ms', 'share'], rows)}`;
+};
+
 const benchCommand = async (files: readonly string[], options: BenchOptions): Promise<void> => {
   const console = createConsole(options);
   const sources = [
@@ -181,13 +192,14 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
     },
   }).finally(() => progress?.stop());
   console.say(tableOf(result, options.executed));
+  const profiles: { readonly name: string; readonly steps: readonly StepTime[] }[] = [];
   if (options.profile !== undefined) {
-    const profiles = [];
     for (const model of models) {
       const bytes = model.bytesFor(edgeNativeRuntime);
       if (bytes === null) continue;
       const steps = await profileModel(bytes, { threads: options.threads, rounds: options.repeats });
       profiles.push({ name: model.name, steps });
+      console.say(stepTable(model.name, steps));
     }
     writeFiles({ [options.profile]: chromeTrace(profiles) });
     console.say(`trace: ${options.profile}`);
@@ -205,7 +217,7 @@ const benchCommand = async (files: readonly string[], options: BenchOptions): Pr
     writeFiles({ [options.latencyTable]: `${JSON.stringify(table, null, 2)}\n` });
     console.say(`latency table: ${options.latencyTable}`);
   }
-  console.result(result);
+  console.result(options.profile === undefined ? result : { ...result, profiles });
 };
 
 /** `dgconv bench`: runtimes in turn, beside each other in one run. */
@@ -216,16 +228,16 @@ export const addBenchCommand = (program: Command): void => {
     .addOption(new Option('--suite <name>', 'layers and networks of our own').choices(Object.keys(suites)))
     .option('--model <name>', 'network of the zoo, or an .onnx file, before it is trained')
     .addOption(
-      new Option('--runtimes <names>', 'which runtimes, after commas')
-        .argParser(listOf(runtimeNames))
-        .default(undefined, defaultRuntimes.join()),
+      new Option('--runtimes <names>', `which runtimes, after commas (default: ${defaultRuntimes.join()})`).argParser(
+        listOf(runtimeNames),
+      ),
     )
     .option('--threads <n>', 'threads of each runtime', integer(1, 256), 1)
     .option('--warmup <n>', 'rounds before the first counted one', integer(0, 10_000), 5)
     .option('--repeats <n>', 'counted rounds', integer(1, 1_000_000), 30)
     .option('--executed', 'shares of the peak without multiply-adds that fall on zero padding')
     .option('--no-memory', 'leave peak memory out: it takes a process for each row')
-    .option('--profile <trace.json>', 'write the time of each step as a Chrome trace')
+    .option('--profile <trace.json>', 'the time of each step, also as a Chrome trace')
     .option(
       '--latency-table <out.json>',
       'write what each convolution takes with each number of groups, for budgets in ms',
