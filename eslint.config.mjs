@@ -37,5 +37,17 @@ export default [
       '@nx/enforce-module-boundaries': ['error', { enforceBuildableLibDependency: false, allow: [], depConstraints }],
     },
   },
-  { files: ['**/*.test.ts'], rules: { '@nx/enforce-module-boundaries': 'off' } },
+  {
+    files: ['**/*.test.ts'],
+    rules: {
+      '@nx/enforce-module-boundaries': 'off',
+      'no-restricted-syntax': [
+        'error',
+        ...[
+          'CallExpression[callee.object.name="fc"][callee.property.name="assert"][arguments.length=1]',
+          'CallExpression[callee.object.name="fc"][callee.property.name="assert"] > ObjectExpression:not(:has(> Property[key.name="seed"]))',
+        ].map((selector) => ({ selector, message: 'A property has a seed, so that no test fails by chance.' })),
+      ],
+    },
+  },
 ];

@@ -223,7 +223,7 @@ const survives = (bytes: Uint8Array): boolean => {
 test('a file that is cut off anywhere is refused or read, never a crash', (t) => {
   fc.assert(
     fc.property(fc.nat(small.length - 1), (length) => survives(small.subarray(0, length))),
-    { numRuns: 500 },
+    { numRuns: 500, seed: 1 },
   );
   for (let length = 0; length < 200; length += 1) t.throws(() => importTflite(network.subarray(0, length)));
   t.throws(() => importTflite(network.subarray(0, network.length >> 1)), { instanceOf: InvalidInputError });
@@ -244,7 +244,7 @@ test('a file with any bytes changed is refused or read, never a crash', (t) => {
       for (const { at, value } of words) view.setInt32(4 * at, value, true);
       return survives(changed);
     }),
-    { numRuns: 3000 },
+    { numRuns: 3000, seed: 1 },
   );
   t.is(outcome, undefined);
 });

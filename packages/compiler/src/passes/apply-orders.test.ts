@@ -29,7 +29,7 @@ test('random networks in random channel orders compute the same, to the bit on i
       const ordered = { ...model, graph: applyOrders(model.graph, randomOrders(model.graph, seed + 1)) };
       t.deepEqual(outputs(ordered, seed), outputs(model, seed));
     }),
-    { numRuns: 400 },
+    { numRuns: 400, seed: 1 },
   );
 });
 
@@ -40,7 +40,7 @@ test('random networks with splits, concats, padded channels, shuffles and transp
       const ordered = { ...model, graph: applyOrders(model.graph, randomOrders(model.graph, seed + 1)) };
       t.deepEqual(outputs(ordered, seed), outputs(model, seed));
     }),
-    { numRuns: 400 },
+    { numRuns: 400, seed: 1 },
   );
 });
 

@@ -31,7 +31,7 @@ test('random networks with their axes in random orders compute the same, to the 
       verifyGraph(ordered.graph);
       t.deepEqual(outputs(ordered, seed), outputs(model, seed));
     }),
-    { numRuns: 400 },
+    { numRuns: 400, seed: 1 },
   );
 });
 

@@ -1,6 +1,7 @@
 import {
   activationFunction,
   addWeights,
+  compactWeight,
   contractInputsWeight,
   elementCount,
   expandWeight,
@@ -76,7 +77,10 @@ const rules: { readonly [K in OpKind]?: (node: NodeOf<K>, context: Context) => C
     const seen = attrs.pre === 'none' ? input : afterPre(node, input, context.weights);
     const usable = isNone(attrs.padding) ? seen : onlyZero(seen);
     context.mayFold(usable);
-    const bias = withConstants(slots.bias, grouping.channelsOut, expandWeight(slots.kernel, grouping), usable);
+    // Kernels are dense until masks are recognised.
+    const isCompact = grouping === attrs.connectivity;
+    const kernel = expandWeight(isCompact ? slots.kernel : compactWeight(slots.kernel, grouping), grouping);
+    const bias = withConstants(slots.bias, grouping.channelsOut, kernel, usable);
     const supports = supportsOf(grouping);
     // Outputs of one group share one array.
     const known = new Set(

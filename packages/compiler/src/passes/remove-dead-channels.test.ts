@@ -1,4 +1,13 @@
-import { inferShapes, interpret, Mask, mapSource, type Model, type Node, type StoredTensor } from '@dgconv/core';
+import {
+  type Connectivity,
+  inferShapes,
+  interpret,
+  Mask,
+  mapSource,
+  type Model,
+  type Node,
+  type StoredTensor,
+} from '@dgconv/core';
 import { randomFeeds, randomModel } from '@dgconv/core/testing';
 import test from 'ava';
 import fc from 'fast-check';
@@ -23,13 +32,15 @@ test('random networks compute the same without their dead channels, to the bit o
         [...inferShapes(model.graph).values()].reduce((sum, shape) => sum + shape.at(-1)!, 0);
       removed += count(source) - count(result);
     }),
-    { numRuns: 400 },
+    { numRuns: 400, seed: 1 },
   );
   t.true(removed > 50, `${removed} channels were removed`);
 });
 
-/** x [1,4,4,2] → masked 1×1 with outputs 1 and 3 of 4 connected to nothing → ReLU → a dense convolution with or without padding. */
-function withZeroRows(padding: number): Model {
+const dense = { kind: 'dense', channelsOut: 3, channelsIn: 4, groups: 1 } as const;
+
+/** x [1,4,4,2] → masked 1×1 with outputs 1 and 3 of 4 connected to nothing → ReLU → a 3×3 convolution with or without padding. */
+function withZeroRows(padding: number, connectivity: Connectivity = dense): Model {
   const tensors = new Map<string, StoredTensor>();
   const stored = (name: string, shape: readonly number[]) => {
     const count = shape.reduce((product, size) => product * size, 1);
@@ -67,7 +78,7 @@ function withZeroRows(padding: number): Model {
       id: 'b',
       op: 'conv2d',
       inputs: ['r'],
-      attrs: { ...window(3, padding), connectivity: { kind: 'dense', channelsOut: 3, channelsIn: 4, groups: 1 } },
+      attrs: { ...window(3, padding), connectivity },
       weights: { kernel: stored('b.kernel', [3, 4, 3, 3]) },
       origin: ['b'],
     },
@@ -95,4 +106,16 @@ test('a constant channel moves into the bias of an unpadded reader and stays bef
     const feeds = randomFeeds(source.graph, 3, { integers: true });
     t.deepEqual(interpret(result, feeds), interpret(source, feeds));
   }
+});
+
+test('constants pass a convolution whose mask is not recognised yet', (t) => {
+  const mask = Mask.fromRows([
+    [0, 1, 0, 1],
+    [1, 0, 1, 0],
+    [0, 1, 0, 0],
+  ]);
+  const source = withZeroRows(0, { kind: 'masked', channelsOut: 3, channelsIn: 4, mask });
+  const result = removeDeadChannels.run(source);
+  const feeds = randomFeeds(source.graph, 3, { integers: true });
+  t.deepEqual(interpret(result, feeds), interpret(source, feeds));
 });

@@ -25,6 +25,7 @@ test('graphs of every connectivity survive JSON exactly', (t) => {
         else t.deepEqual(a, b);
       });
     }),
+    { seed: 1 },
   );
 });
 
@@ -112,7 +113,7 @@ test('no mutation of a graph does anything but decode or be refused', (t) => {
         if (!(error instanceof DgconvError)) throw error;
       }
     }),
-    { numRuns: 1500 },
+    { numRuns: 1500, seed: 1 },
   );
   t.pass();
 });

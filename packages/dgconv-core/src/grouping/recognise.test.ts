@@ -102,7 +102,7 @@ test('recognition is exact: it agrees with a brute-force reading and its inverse
         t.deepEqual(inputsOf(grouping, output), support);
       });
     }),
-    { numRuns: 500 },
+    { numRuns: 500, seed: 1 },
   );
 });
 
@@ -124,7 +124,7 @@ test('recognition does not depend on the order of channels, and reordering a gro
       if (direct.kind === 'unstructured') t.true(direct.mask.equals(mask.reorder(rows, cols)));
       else t.deepEqual(direct, reordered);
     }),
-    { numRuns: 300 },
+    { numRuns: 300, seed: 1 },
   );
 });
 
@@ -229,5 +229,6 @@ test('equal groups in any order of channels have one canonical form, that of the
         t.deepEqual(canonicalGrouping(grouping), recogniseGrouping(maskOf(grouping)));
       },
     ),
+    { seed: 1 },
   );
 });

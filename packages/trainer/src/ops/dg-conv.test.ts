@@ -57,7 +57,7 @@ for (const backend of available) {
       await useBackend(backend);
       fc.assert(
         fc.property(layers, (layer) => tf.tidy(() => checkAgainstMask(t, layer))),
-        { numRuns: backend === 'wasm' ? 30 : 60 },
+        { numRuns: backend === 'wasm' ? 30 : 60, seed: 1 },
       );
     },
   );

@@ -89,6 +89,7 @@ test('the pressure pushes a gate towards the state that is faster, by what that 
         });
       }
     }),
+    { seed: 1 },
   );
 });
 
@@ -112,6 +113,7 @@ test('projection reaches any budget that some gates reach, however times depend 
         t.is(switched.length > 0, before > limited.limit);
       },
     ),
+    { seed: 1 },
   );
 });
 

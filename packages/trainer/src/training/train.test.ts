@@ -203,7 +203,7 @@ test.serial('a damaged checkpoint is refused in one sentence, whatever is damage
         t.is(error.name, 'InvalidInputError', error.stack!);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 60, seed: 1 },
   );
 });
 
