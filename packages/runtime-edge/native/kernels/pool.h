@@ -42,44 +42,48 @@ struct Pool {
     return result;
   }
 
-  // The larger one; NaN if either is.
+  // The larger one; NaN if either is: at_least(x, limit) takes x if one of them is NaN, so that only a NaN limit has to be kept.
   static DGC_INLINE V larger(V x, V largest) {
 #ifdef DGC_ISA_neon
     return at_least(x, largest);
 #else
-    return x > largest || x != x ? x : largest;
+    return largest != largest ? largest : at_least(x, largest);
 #endif
   }
 
-  template <PoolKind kKind>
-  static DGC_INLINE V window(const PoolDesc& d, const float* image, Taps rows, Taps columns, int64_t channel,
-                             int64_t lanes) {
-    V sum = splat(kKind == PoolKind::kMax ? -__builtin_inff() : 0.0f);
+  // Some vectors of channels at once: their sums do not wait for each other.
+  template <PoolKind kKind, int kVectors>
+  static DGC_INLINE void window(const PoolDesc& d, const float* image, Taps rows, Taps columns, int64_t lanes, V count, float* to) {
+    V sums[kVectors];
+    DGC_UNROLL for (int v = 0; v < kVectors; v++) sums[v] = splat(kKind == PoolKind::kMax ? -__builtin_inff() : 0.0f);
     for (int32_t ky = 0; ky < rows.count; ky++) {
       const int64_t row = (int64_t)(rows.first + ky * d.dilation_height) * d.input_width + columns.first;
-      for (int32_t kx = 0; kx < columns.count; kx++) {
-        const float* from = image + (row + kx * d.dilation_width) * d.input_pixel_stride + channel;
-        const V x = lanes == kLanes ? load(from) : load_partial(from, lanes);
-        if (kKind == PoolKind::kMax) sum = larger(x, sum);
-        else sum = sum + x;
+      const float* from = image + row * d.input_pixel_stride;
+      for (int32_t kx = 0; kx < columns.count; kx++, from += (int64_t)d.dilation_width * d.input_pixel_stride) {
+        DGC_UNROLL for (int v = 0; v < kVectors; v++) {
+          const V x = lanes == kLanes ? load(from + v * kLanes) : load_partial(from, lanes);
+          sums[v] = kKind == PoolKind::kMax ? larger(x, sums[v]) : sums[v] + x;
+        }
       }
     }
-    return sum;
+    DGC_UNROLL for (int v = 0; v < kVectors; v++) {
+      const V result = kKind == PoolKind::kMax ? sums[v] : sums[v] / count;
+      if (lanes == kLanes) store(to + v * kLanes, result);
+      else store_partial(to, result, lanes);
+    }
   }
 
   template <PoolKind kKind>
   static void pixel(const PoolDesc& d, const float* image, Taps rows, Taps columns, float* to) {
     const int32_t inside = rows.count * columns.count;
-    const int32_t divisor = d.count_padding ? d.kernel_height * d.kernel_width : inside > 0 ? inside : 1;
-    const V count = splat(kKind == PoolKind::kMax ? 1.0f : (float)divisor);
+    const V count = splat((float)(d.count_padding ? d.kernel_height * d.kernel_width : inside > 0 ? inside : 1));
+    constexpr int kVectors = 4;
     int64_t c = 0;
-    for (; c + kLanes <= d.channels; c += kLanes) {
-      store(to + c, window<kKind>(d, image, rows, columns, c, kLanes) / count);
+    for (; c + kVectors * kLanes <= d.channels; c += kVectors * kLanes) {
+      window<kKind, kVectors>(d, image + c, rows, columns, kLanes, count, to + c);
     }
-    if (c < d.channels) {
-      const int64_t rest = d.channels - c;
-      store_partial(to + c, window<kKind>(d, image, rows, columns, c, rest) / count, rest);
-    }
+    for (; c + kLanes <= d.channels; c += kLanes) window<kKind, 1>(d, image + c, rows, columns, kLanes, count, to + c);
+    if (c < d.channels) window<kKind, 1>(d, image + c, rows, columns, d.channels - c, count, to + c);
   }
 };
 
