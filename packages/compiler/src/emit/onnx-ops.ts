@@ -7,6 +7,7 @@ import {
   type Padding,
   type Window,
 } from '@dgconv/core';
+import { scaledPixels } from '../onnx-resized.js';
 import { contiguousGroups, unsupportedIn, type EmitContext } from './context.js';
 import { type AttributeValue, type Emitted, emitted, type OnnxBuilder } from './onnx-builder.js';
 import { mapAxes, mapAxis, type Order } from './onnx-orders.js';
@@ -179,7 +180,7 @@ const resize: Rule<'resize'> = ({ attrs, inputs }, onnx, { shapeOf }) => {
   const scales = attrs.scales?.map((pixels) => Math.fround(1 / pixels));
   // Scales decide only where they give the size that was asked for: a rounded scale must not lose a row.
   const fits =
-    scales && Math.floor(height! * scales[0]!) === attrs.size[0] && Math.floor(width! * scales[1]!) === attrs.size[1];
+    scales && scaledPixels(height!, scales[0]!) === attrs.size[0] && scaledPixels(width!, scales[1]!) === attrs.size[1];
   const size = fits
     ? [onnx.floats('scales', [4], Float32Array.of(1, 1, ...scales))]
     : ['', onnx.integers('sizes', [batch!, channels!, ...attrs.size])];

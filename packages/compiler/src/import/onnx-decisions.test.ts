@@ -143,3 +143,11 @@ test('places along several axes are gathered', (t) => {
     message: /the index \[0, 1\] is outside \[1, 1, 2\]/,
   });
 });
+
+test('the size that scales lead to is a product of float32, as in ONNX Runtime', (t) => {
+  // 1.3 is a little less in float32, 10 times it lies halfway between 13 and the float below, and is rounded to 13.
+  const scales = [floats('scales', [4], [1, 1, 1, Math.fround(1.3)])];
+  const row = Array.from({ length: 10 }, (_, index) => index);
+  t.is(computed([node('Resize', ['x', '', 'scales'], ['y'])], row, scales, [1, 1, 1, 10]).length, 13);
+  t.is(computed([node('Upsample', ['x', 'scales'], ['y'])], row, scales, [1, 1, 1, 10], 9).length, 13);
+});

@@ -1,4 +1,5 @@
 import type { AttrsByOp } from '@dgconv/core';
+import { scaledPixels } from '../../onnx-resized.js';
 import type { Dynamic } from '../onnx-graph.js';
 import type { OnnxNodeContext } from '../onnx-node.js';
 
@@ -76,7 +77,7 @@ function resized(
   const target = [0, 1, 2, 3].map((axis) => {
     const value = entry(axis);
     if (value === null) return x.shape[axis]!;
-    return sizes.length > 0 ? value : Math.floor(x.shape[axis]! * value);
+    return sizes.length > 0 ? value : scaledPixels(x.shape[axis]!, value);
   });
   if (target[0] !== x.shape[0] || target[1] !== x.shape[1]) context.refuse('only height and width can be resized');
   if (target.some((size) => !Number.isInteger(size) || size < 1)) {
