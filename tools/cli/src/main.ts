@@ -2,6 +2,7 @@ import { DgconvError, type ErrorCode } from '@dgconv/core';
 import { CommanderError } from 'commander';
 import { setTimeout } from 'node:timers/promises';
 import { mpiLaunch } from './mpi-launch.js';
+import { oneLine } from './one-line.js';
 import { createProgram } from './program.js';
 
 const exitCodes: Readonly<Record<ErrorCode, number>> = {
@@ -15,7 +16,7 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
 const report = (error: unknown): number => {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof DgconvError) {
-    process.stderr.write(`error: ${error.message}\n`);
+    process.stderr.write(`error: ${oneLine(error.message)}\n`);
     return exitCodes[error.code];
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error));

@@ -38,6 +38,16 @@ const views: ReadonlySet<string> = new Set([
   'Cast',
 ]);
 
+const binaryOperators = `Add Sub Mul Div Pow Mod Equal Less Greater LessOrEqual GreaterOrEqual And Or
+Gather GatherND Expand Tile`;
+
+/** How many inputs those need that need more than one. */
+const leastInputs: ReadonlyMap<string, number> = new Map([
+  ...binaryOperators.split(/\s/).map((operator) => [operator, 2] as const),
+  ['Range', 3],
+  ['Where', 3],
+]);
+
 /** One operator on constants. */
 type Fold = (context: OnnxNodeContext, inputs: readonly Constant[]) => Constant | readonly Constant[];
 
@@ -50,6 +60,7 @@ export function foldConstants(context: OnnxNodeContext): readonly Operand[] | nu
   if (operator === 'Shape' || operator === 'Size') return [shapeOf(context)];
   const fold = folds.get(operator);
   if (fold === undefined) return null;
+  for (let index = 0; index < (leastInputs.get(operator) ?? 1); index++) context.input(index);
   const inputs = context.inputs.filter((input) => input !== null);
   if (!inputs.every((input): input is Constant => input.kind === 'constant')) return null;
   // Arithmetic on large weights is left to the network.
@@ -255,7 +266,11 @@ const folds: ReadonlyMap<string, Fold> = new Map<string, Fold>([
   [
     'Range',
     (context, inputs) => {
-      const [start = 0, limit = 0, delta = 1] = inputs.map((input) => numbersOf(input, context)[0]!);
+      const [start, limit, delta] = inputs.map((input) => numbersOf(input, context)[0] ?? NaN) as [
+        number,
+        number,
+        number,
+      ];
       const count = Math.max(Math.ceil((limit - start) / delta), 0);
       const values = allocate(context, [count]);
       return made(

@@ -367,6 +367,30 @@ test('integers and constants may lie beside the model, too, and the hash of the 
   t.not(model.graph.metadata.sourceHash, open(5).graph.metadata.sourceHash);
 });
 
+test('an operator on constants that lacks an operand is refused by name', (t) => {
+  const operands = {
+    Identity: 1,
+    Transpose: 1,
+    Concat: 1,
+    Max: 1,
+    Add: 2,
+    Mod: 2,
+    Gather: 2,
+    Expand: 2,
+    Tile: 2,
+    Range: 3,
+    Where: 3,
+  };
+  for (const [operator, count] of Object.entries(operands)) {
+    const inputs = Array.from({ length: count - 1 }, () => 'c');
+    const parts = { nodes: [node(operator, inputs, ['y'])], initializers: [floats('c', [1], [1])] };
+    t.throws(() => importOnnx(encode(parts)), {
+      instanceOf: UnsupportedError,
+      message: `node 'the ${operator}' (${operator}): input ${count - 1} is missing`,
+    });
+  }
+});
+
 test('whatever happens to the bytes of a model, the importer reads it or says why not', (t) => {
   const graph = zooGraph('resnext_mnist', { numClasses: 2 });
   const bytes = emitOnnx(bind(graph, mapSource(initialWeights(graph, 1))));

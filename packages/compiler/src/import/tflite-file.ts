@@ -70,7 +70,7 @@ const readTensor = (table: FlatTable, index: number, buffers: readonly FlatTable
     name,
     shape,
     type: table.int8(1),
-    bytes: buffer === 0 ? null : bufferBytes(buffers[buffer]!, file, where),
+    bytes: buffer === 0 ? null : (bufferBytes(buffers[buffer]!, file, where) ?? nothingIn(shape)),
     quantization:
       scales.length === 0 ? null : { scales, zeroPoints: quantization!.int64s(3), axis: quantization!.int32(6) },
     sparsity: table.table(6),
@@ -90,6 +90,10 @@ const bufferBytes = (buffer: FlatTable, file: Uint8Array, where: string): Uint8A
     );
   return file.subarray(offset, offset + size);
 };
+
+/** What a constant without elements has: the shape of a scalar is one. */
+const nothingIn = (shape: readonly number[]): Uint8Array | null =>
+  elementCount(shape) === 0 ? new Uint8Array() : null;
 
 const operatorOf = (table: FlatTable): Pick<TfliteOperation, 'operator' | 'isCustom'> => {
   // Files from before the 128th operator have the code in the first slot only.

@@ -45,6 +45,21 @@ test('a network that is written as TFLite is read back as what it was', (t) => {
   t.true(compared >= networks);
 });
 
+test('a single number that is known is written as TFLite and read back', (t) => {
+  const node = { inputs: [], origin: [] };
+  const value = { kind: 'literal', shape: [], values: [4] } as const;
+  const graph: Model['graph'] = {
+    formatVersion: '1.0',
+    inputs: [{ name: 'x', shape: [1, 2] }],
+    nodes: [{ ...node, id: 'y', op: 'constant', attrs: { shape: [] }, weights: { value } }],
+    outputs: [{ name: 'y', value: 'y' }],
+    metadata: { name: 'number' },
+  };
+  const imported = importTflite(emitTflite(compiled({ graph, weights: mapSource(new Map()) })));
+  t.deepEqual([...inferShapes(imported.graph).get('y')!], []);
+  t.deepEqual([...interpret(imported, { x: [1, 2] })['y']!], [4]);
+});
+
 test('layers keep their names, groups, preprocessing and classes', (t) => {
   const graph = zooGraph('resnext_mnist');
   const preprocessing = { resizeShorterSide: null, colour: 'grey', mean: [0.5], standardDeviation: [0.25] } as const;
