@@ -17,7 +17,6 @@ const step = (title, command, args) =>
         process.stdout.write(chunk);
       });
     }
-    // eslint-disable-next-line no-control-regex
     child.on('close', (status) => resolve({ ok: status === 0, text: text.replace(/\u001b\[[0-9;]*m/g, '') }));
   });
 

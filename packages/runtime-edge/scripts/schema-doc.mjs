@@ -38,7 +38,7 @@ export const docMarks = [
 
 /** The schema's tables as Markdown. */
 export function schemaDoc({ limits, enums, structs, ops }) {
-  const { SectionKind, ...values } = enums;
+  const values = Object.entries(enums).filter(([name]) => name !== 'SectionKind');
   return [
     `| of | at most |`,
     `|---|---|`,
@@ -50,7 +50,7 @@ export function schemaDoc({ limits, enums, structs, ops }) {
     '',
     `| enumeration | codes, from 0 |`,
     `|---|---|`,
-    ...Object.entries(values).map(
+    ...values.map(
       ([name, texts]) => `| *${name}* | ${texts.map((text, code) => `${code} ${text}`).join(', ')} |`,
     ),
     '',
