@@ -50,9 +50,7 @@ export function schemaDoc({ limits, enums, structs, ops }) {
     '',
     `| enumeration | codes, from 0 |`,
     `|---|---|`,
-    ...values.map(
-      ([name, texts]) => `| *${name}* | ${texts.map((text, code) => `${code} ${text}`).join(', ')} |`,
-    ),
+    ...values.map(([name, texts]) => `| *${name}* | ${texts.map((text, code) => `${code} ${text}`).join(', ')} |`),
     '',
     `| code | op | since | inputs | fields, in this order |`,
     `|---|---|---|---|---|`,
