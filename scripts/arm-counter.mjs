@@ -1,4 +1,4 @@
-// Counts the instructions of arm64 programs under qemu-user, and the cycles that llvm-mca gives their innermost loops.
+// Counts the instructions of ARM programs under qemu-user, and the cycles that llvm-mca gives arm64's innermost loops.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,18 +8,23 @@ import { fileURLToPath } from 'node:url';
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const sources = at('packages/runtime-edge/native/test');
 
-/** The program that `npm run build:arm64` leaves. */
-export const dgconvRun = at('packages/runtime-edge/build/arm64/dgconv-run');
+/** What stands in for a board; its program is what `npm run build:arm64` or `build:armhf` leaves. */
+const emulators = {
+  arm64: { emulator: 'qemu-aarch64', cpu: 'cortex-a76' },
+  armhf: { emulator: 'qemu-arm', cpu: 'cortex-a15' },
+};
+const programOf = (target) => at(`packages/runtime-edge/build/${target}/dgconv-run`);
 
 const host = process.env.CC ?? 'cc';
 const cross = 'aarch64-linux-gnu-gcc';
 const isInstalled = (command) => spawnSync(command, ['--version']).status === 0;
 
 /** What counting needs and this machine lacks, in words; null if nothing. */
-export function missingForCounting() {
-  if (!isInstalled('qemu-aarch64')) return 'qemu-aarch64 (Debian: qemu-user)';
+export function missingForCounting(target) {
+  const { emulator } = emulators[target];
+  if (!isInstalled(emulator)) return `${emulator} (Debian: qemu-user)`;
   if (!isInstalled(host)) return `a C compiler for qemu's plugin (${host})`;
-  if (!existsSync(dgconvRun)) return 'the arm64 build (npm run build:arm64)';
+  if (!existsSync(programOf(target))) return `the ${target} build (npm run build:${target})`;
   return null;
 }
 
@@ -34,12 +39,13 @@ function tool(command, args, options = {}) {
 }
 
 /** Builds qemu's plugin in a temporary folder, and counts with it until `close`. */
-export function openCounter() {
+export function openCounter(target) {
+  const dgconvRun = programOf(target);
+  const { emulator, cpu } = emulators[target];
   const scratch = mkdtempSync(join(tmpdir(), 'dgconv-count-'));
   const plugin = join(scratch, 'count.so');
   tool(host, ['-O1', '-shared', '-fPIC', join(sources, 'count_instructions.c'), '-o', plugin]);
-  const emulate = (args, option = '') =>
-    tool('qemu-aarch64', ['-cpu', 'cortex-a76', '-plugin', `${plugin}${option}`, ...args]).stderr;
+  const emulate = (args, option = '') => tool(emulator, ['-cpu', cpu, '-plugin', `${plugin}${option}`, ...args]).stderr;
   const instructions = (args) => Number(/^instructions (\d+)$/m.exec(emulate(args))[1]);
   /** Of one run of what `command(runs)` starts, its second: the difference of two, so that loading does not count. */
   const ofOneRun = (command) => instructions(command(2)) - instructions(command(1));
@@ -100,11 +106,11 @@ export function openOnnxRuntime(scratch) {
   return { command };
 }
 
-/** Instructions of dgconv-run by address, as text; null without a disassembler. */
+/** Instructions of arm64's dgconv-run by address, as text; null without a disassembler. */
 export function disassemble() {
   const objdump = 'aarch64-linux-gnu-objdump';
   if (!isInstalled(objdump)) return null;
-  const { stdout } = tool(objdump, ['-d', '--no-show-raw-insn', dgconvRun]);
+  const { stdout } = tool(objdump, ['-d', '--no-show-raw-insn', programOf('arm64')]);
   return new Map(
     [...stdout.matchAll(/^ +([0-9a-f]+):\t(.*)$/gm)].map(([, address, text]) => [parseInt(address, 16), text]),
   );

@@ -1,8 +1,8 @@
-// Instructions per multiply-add of four lanes on arm64, counted under qemu-user, which makes them the same on every machine:
-//   node scripts/count-arm.mjs [--networks] [--only TEXT] [--check] [--json] [FILE.edge…]
-// Of the main kernels, beside ONNX Runtime's arm64 library on the same convolutions and the cycles that llvm-mca gives the
-// innermost loop; --networks: of whole networks instead; --only: of those whose names contain it; --check: exits with 1 if one is
-// above its limit, and counts only ours.
+// Instructions per multiply-add of four lanes on ARM, counted under qemu-user, which makes them the same on every machine:
+//   node scripts/count-arm.mjs [--networks] [--armhf] [--only TEXT] [--check] [--json] [FILE.edge…]
+// Of the main kernels on arm64, beside ONNX Runtime's library on the same convolutions and the cycles that llvm-mca gives the
+// innermost loop; --armhf: of ours on 32-bit ARM; --networks: of whole networks instead; --only: of those whose names contain it;
+// --check: exits with 1 if one is above its limit (of arm64), and counts only ours.
 // Multiply-adds on zero padding do not count as work.
 import { executedMacsOf, suiteNamed } from '@dgconv/bench';
 import { compile, emitters } from '@dgconv/compiler';
@@ -24,12 +24,14 @@ const { values: flags, positionals: files } = parseArgs({
   allowPositionals: true,
   options: {
     networks: { type: 'boolean' },
+    armhf: { type: 'boolean' },
     only: { type: 'string' },
     check: { type: 'boolean' },
     json: { type: 'boolean' },
   },
 });
-const missing = missingForCounting();
+const target = flags.armhf ? 'armhf' : 'arm64';
+const missing = missingForCounting(target);
 if (missing !== null) {
   console.error(`count-arm: skipped: there is no ${missing}`);
   process.exit(flags.check ? 1 : 0);
@@ -73,14 +75,15 @@ const networks = suiteNamed('networks')
   .filter(({ name }) => networkLimits.has(name))
   .map(({ name, graph }) => ({ name, graph, limit: networkLimits.get(name) }));
 
-const counter = openCounter();
-const onnxRuntime = flags.check || flags.networks || files.length > 0 ? null : openOnnxRuntime(counter.scratch);
-const code = flags.check || flags.networks || files.length > 0 ? null : disassemble();
+const counter = openCounter(target);
+const isAlone = flags.check || flags.networks || flags.armhf || files.length > 0;
+const onnxRuntime = isAlone ? null : openOnnxRuntime(counter.scratch);
+const code = isAlone ? null : disassemble();
 const rows = [];
 const show = (value) => (value === null ? '-' : value.toFixed(2)).padStart(9);
 const columns = ['ours', 'ORT', 'A55', 'A72'].map((name) => name.padStart(9)).join('');
 if (!flags.json) {
-  console.log('Instructions per multiply-add of four lanes, whole run, arm64 under qemu (executed multiply-adds);');
+  console.log(`Instructions per multiply-add of four lanes, whole run, ${target} under qemu (executed multiply-adds);`);
   console.log('A55, A72: cycles per multiply-add of our innermost loop by llvm-mca, whose A72 (and A76) is the A57.');
   console.log(`${''.padEnd(36)}${columns}`);
 }
@@ -95,7 +98,7 @@ try {
       const path = (format) => join(counter.scratch, `model.${format}`);
       writeFileSync(path('edge'), emitters.edge(edge));
       if (onnxRuntime) writeFileSync(path('onnx'), emitters.onnx(edge));
-      add(name, graph, path('edge'), onnxRuntime ? path('onnx') : null, limit);
+      add(name, graph, path('edge'), onnxRuntime ? path('onnx') : null, flags.armhf ? null : limit);
     }
 } finally {
   counter.close();

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 
 const scripts = new URL('../../../../scripts/', import.meta.url);
 const { missingForCounting } = (await import(new URL('arm-counter.mjs', scripts).href)) as {
-  missingForCounting: () => string | null;
+  missingForCounting: (target: 'arm64') => string | null;
 };
-const missing = missingForCounting();
+const missing = missingForCounting('arm64');
 const because = missing === null ? '' : ` (there is no ${missing})`;
 
 for (const [what, flags] of [
