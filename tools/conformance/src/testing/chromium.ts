@@ -68,6 +68,9 @@ async function serve(): Promise<{ address: string; close: () => void }> {
 
 declare const engine: EnginePage; // in the page
 
+/** How long a step of the browser may take on a machine that is busy with something else. */
+const patienceMs = 300_000;
+
 const textOf = ({ buffer, byteOffset, byteLength }: Uint8Array | Float32Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 const floatsOf = (text: string): Float32Array => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
@@ -85,11 +88,13 @@ export async function startChromium(): Promise<{
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: executable,
     headless: true,
+    timeout: patienceMs,
     args: [
       ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
       ...['--disable-component-update', '--disable-sync'],
     ],
   });
+  context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
   const errors: string[] = [];
   let workers = 0;
@@ -97,7 +102,7 @@ export async function startChromium(): Promise<{
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   await page.goto(address);
-  await page.waitForFunction('globalThis.engine !== undefined', null, { timeout: 60_000 }).catch((error: unknown) => {
+  await page.waitForFunction('globalThis.engine !== undefined').catch((error: unknown) => {
     throw new Error(`the page does not load the engine: ${errors.join('; ')}`, { cause: error });
   });
   const version = context.browser()?.version() ?? 'unknown';
