@@ -145,7 +145,7 @@ export function decodeOnnxTensor(bytes: Uint8Array): OnnxTensor {
       read: () => fromBytes(concatenate(fixed, length), elementType as ElementType),
     };
   }
-  const found = varints.reduce((sum, chunk) => sum + countVarints(chunk), 0);
+  const found = varints.reduce((sum, chunk) => sum + countVarints(chunk, where), 0);
   if (found !== count) disagree(`${found}`);
   return { name, shape, elementType, external: null, read: () => fromVarints(varints, count, elementType) };
 }
@@ -230,10 +230,18 @@ function eachVarint(bytes: Uint8Array, visit: (value: number) => void): void {
   while (reader.pos < reader.len) visit(readInt64(reader));
 }
 
-/** Bytes that end an integer. */
-function countVarints(bytes: Uint8Array): number {
-  let count = 0;
-  for (const byte of bytes) if (byte < 0x80) count++;
+/** Bytes of the longest integer. */
+const longestVarint = 10;
+
+/** How many integers there are; values are read later, when it is too late to refuse a file. */
+function countVarints(bytes: Uint8Array, where: string): number {
+  let [count, length] = [0, 0];
+  for (const byte of bytes) {
+    length++;
+    if (byte < 0x80) [count, length] = [count + 1, 0];
+    else if (length === longestVarint) break;
+  }
+  if (length > 0) throw new InvalidInputError(`${where} has an integer that does not end`);
   return count;
 }
 

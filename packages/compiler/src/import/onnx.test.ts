@@ -391,6 +391,24 @@ test('an operator on constants that lacks an operand is refused by name', (t) =>
   }
 });
 
+test('integers that are cut off, or longer than any, are refused before they are read', (t) => {
+  const shape = integers('shape', [1, 300]);
+  const bytes = encode({ nodes: [node('Reshape', ['x', 'shape'], ['y'])], initializers: [shape], input: [300] });
+  const at = Buffer.from(bytes).indexOf(Buffer.of(1, 0xac, 2));
+  t.notThrows(() => importOnnx(bytes));
+  bytes.set([1, 2, 0xac], at);
+  const refusal = { instanceOf: InvalidInputError, message: /^tensor 'shape' has an integer that does not end$/ };
+  t.throws(() => importOnnx(bytes), refusal);
+  // 300 takes two bytes and -1 ten: together they become one of twelve.
+  const long = encode({
+    nodes: [node('Reshape', ['x', 'shape'], ['y'])],
+    initializers: [integers('shape', [300, -1])],
+    input: [300],
+  });
+  long[Buffer.from(long).indexOf(Buffer.of(0xac, 2, 0xff)) + 1] = 0x82;
+  t.throws(() => importOnnx(long), refusal);
+});
+
 test('whatever happens to the bytes of a model, the importer reads it or says why not', (t) => {
   const graph = zooGraph('resnext_mnist', { numClasses: 2 });
   const bytes = emitOnnx(bind(graph, mapSource(initialWeights(graph, 1))));
