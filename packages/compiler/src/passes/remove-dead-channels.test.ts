@@ -1,5 +1,6 @@
 import {
   type Connectivity,
+  type Graph,
   inferShapes,
   interpret,
   Mask,
@@ -118,4 +119,20 @@ test('constants pass a convolution whose mask is not recognised yet', (t) => {
   const result = removeDeadChannels.run(source);
   const feeds = randomFeeds(source.graph, 3, { integers: true });
   t.deepEqual(interpret(result, feeds), interpret(source, feeds));
+});
+
+test('a single number that is reshaped to a single number stays one', (t) => {
+  const node = { weights: {}, origin: [] };
+  const graph: Graph = {
+    formatVersion: '1.0',
+    inputs: [{ name: 'x', shape: [1, 3] }],
+    nodes: [
+      { ...node, id: 'sum', op: 'reduce', inputs: ['x'], attrs: { function: 'sum', axes: [0, 1], keepDims: false } },
+      { ...node, id: 'y', op: 'reshape', inputs: ['sum'], attrs: { shape: [] } },
+    ],
+    outputs: [{ name: 'y', value: 'y' }],
+    metadata: { name: 'sum' },
+  };
+  const result = removeDeadChannels.run({ graph, weights: mapSource(new Map()) });
+  t.deepEqual([...interpret(result, { x: [1, 2, 4] })['y']!], [7]);
 });

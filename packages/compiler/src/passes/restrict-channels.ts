@@ -132,7 +132,7 @@ const rules: { readonly [K in OpKind]?: (node: NodeOf<K>, context: Context) => N
   },
   reshape: (node, { kept, shapeOf }) => {
     const channels = kept(node.id);
-    return channels.length === shapeOf(node.id).at(-1)
+    return channels.length === (shapeOf(node.id).at(-1) ?? 1)
       ? node
       : { ...node, attrs: { shape: node.attrs.shape.with(-1, channels.length) } };
   },
