@@ -104,6 +104,30 @@ test('connectivity that is not what it says is refused', (t) => {
   );
 });
 
+test('places and sizes that are no integers are refused', (t) => {
+  const sizes = [1, 2, 2];
+  const refused = (fields: NodeFields, message: string): void => {
+    t.throws(() => verifyGraph(singleNodeModel([[1, 4, 4]], fields).graph), {
+      instanceOf: InvalidInputError,
+      message: `node 'node': ${message}`,
+    });
+  };
+  for (const starts of [
+    [0, 0, 1e-45],
+    [0, NaN, 0],
+  ])
+    refused({ op: 'slice', attrs: { starts, sizes, steps: [1, 1, 1] } }, 'starts, sizes and steps are integers');
+  for (const before of [
+    [0, 0.5, 0],
+    [0, -1, 0],
+    [0, 0, NaN],
+  ])
+    refused(
+      { op: 'pad', attrs: { before, after: [0, 0, 0], mode: 'constant', value: 0 } },
+      'before and after are non-negative integers',
+    );
+});
+
 test('a stage forbids what must be gone by then, and blames the pass', (t) => {
   const learned = conv(
     { kind: 'learned', rule: 'dgconv', channelsOut: 4, channelsIn: 2 },

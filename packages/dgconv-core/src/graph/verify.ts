@@ -119,8 +119,12 @@ const attributeRules: { readonly [K in OpKind]: (attrs: NodeOf<K>['attrs']) => s
   'average-pool': windowRule,
   reduce: ({ axes }) => (new Set(axes).size === axes.length ? null : `axes [${axes.join(', ')}] repeat`),
   concat: fine,
-  slice: fine,
-  pad: fine,
+  slice: ({ starts, sizes, steps }) =>
+    [starts, sizes, steps].every((values) => values.every(Number.isInteger))
+      ? null
+      : 'starts, sizes and steps are integers',
+  pad: ({ before, after }) =>
+    [...before, ...after].every(isSize) ? null : 'before and after are non-negative integers',
   resize: ({ size }) => (size.every(isCount) ? null : `size is [${size.join(', ')}]: both are positive integers`),
   transpose: ({ permutation }) =>
     [...permutation].sort((left, right) => left - right).every((axis, index) => axis === index)
