@@ -39,26 +39,38 @@ struct ChannelwiseRows {
   static int64_t work_items(const ChannelwiseDesc& d) { return items_of_rows(d.rows, d.channels); }
 
   static void run(const ChannelwiseDesc& d, const ChannelwiseArgs& args, int64_t begin, int64_t end, void*) {
+    switch (d.kind) {
+      case ChannelwiseKind::kAffine: return run<ChannelwiseKind::kAffine>(d, args, begin, end);
+      case ChannelwiseKind::kAffineRelu: return run<ChannelwiseKind::kAffineRelu>(d, args, begin, end);
+      case ChannelwiseKind::kPrelu: return run<ChannelwiseKind::kPrelu>(d, args, begin, end);
+    }
+  }
+
+ private:
+  template <ChannelwiseKind kKind>
+  static void run(const ChannelwiseDesc& d, const ChannelwiseArgs& args, int64_t begin, int64_t end) {
+    constexpr bool kHasSecond = kKind != ChannelwiseKind::kPrelu;
     const int64_t last = row_limit(d.rows, d.channels, end);
     for (int64_t row = row_limit(d.rows, d.channels, begin); row < last; row++) {
       const float* from = args.input + row * d.input_row_stride;
       float* to = args.output + row * d.output_row_stride;
       int64_t c = 0;
       for (; c + kLanes <= d.channels; c += kLanes) {
-        const V second = d.kind == ChannelwiseKind::kAffine ? load(args.second + c) : splat(0.0f);
-        store(to + c, apply(d.kind, load(from + c), load(args.first + c), second));
+        const V second = kHasSecond ? load(args.second + c) : splat(0.0f);
+        store(to + c, apply<kKind>(load(from + c), load(args.first + c), second));
       }
       if (c == d.channels) continue;
       const int64_t rest = d.channels - c;
-      const V second = d.kind == ChannelwiseKind::kAffine ? load_partial(args.second + c, rest) : splat(0.0f);
-      store_partial(to + c, apply(d.kind, load_partial(from + c, rest), load_partial(args.first + c, rest), second), rest);
+      const V second = kHasSecond ? load_partial(args.second + c, rest) : splat(0.0f);
+      store_partial(to + c, apply<kKind>(load_partial(from + c, rest), load_partial(args.first + c, rest), second), rest);
     }
   }
 
- private:
-  static DGC_INLINE V apply(ChannelwiseKind kind, V x, V first, V second) {
-    if (kind == ChannelwiseKind::kAffine) return multiply_add(x, first, second);
-    return x < splat(0.0f) ? x * first : x;
+  template <ChannelwiseKind kKind>
+  static DGC_INLINE V apply(V x, V first, V second) {
+    if (kKind == ChannelwiseKind::kPrelu) return x < splat(0.0f) ? x * first : x;
+    const V sum = multiply_add(x, first, second);
+    return kKind == ChannelwiseKind::kAffineRelu ? at_least(sum, splat(0.0f)) : sum;
   }
 };
 

@@ -170,7 +170,7 @@ struct ActivationDesc {
   int64_t input_row_stride, output_row_stride;
 };
 
-enum class ChannelwiseKind : int32_t { kAffine, kPrelu };
+enum class ChannelwiseKind : int32_t { kAffine, kAffineRelu, kPrelu };
 
 // Affine: input * first[c] + second[c]; PReLU: input < 0 ? input * first[c] : input. In place allowed.
 struct ChannelwiseDesc {

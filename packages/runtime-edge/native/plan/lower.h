@@ -82,6 +82,8 @@ class Lowering {
   bool temporary_weights(AlignedBuffer& buffer, const OpRecord& op, double bytes);
   static ConvDesc conv_desc(const Shape& in, const Shape& out, const WindowFields& w);
   bool emit_conv(const OpRecord& op, const ConvDesc& desc, const ConvWeights& weights, Operand in, Operand residual, Operand out, bool transposed = false);
+  bool wants_pass_before(const ConvDesc& desc) const;
+  bool emit_conv_after_pass(const OpRecord& op, ConvDesc desc, const ConvWeights& weights, Operand in, Operand residual, Operand out);
   bool take(const OpRecord& op, Operand in, Operand out, int64_t outer, int64_t axis, int64_t inner, const uint32_t* indices, uint32_t count);
   bool emit_copy(const OpRecord& op, const CopyDesc& desc, Operand in, Operand out);
   // `outer` runs of `run` floats from one pitch to another.

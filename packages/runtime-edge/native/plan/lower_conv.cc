@@ -59,7 +59,43 @@ ConvDesc Lowering::conv_desc(const Shape& in, const Shape& out, const WindowFiel
   return desc;
 }
 
+// Kernels that change inputs on load do so for every lane or block that reads them. Where a preferred kernel knows the groups but
+// not the pre-activation, a pass over the inputs before it costs less.
+bool Lowering::wants_pass_before(const ConvDesc& desc) const {
+  if (desc.pre == PreKind::kNone || desc.input_index != nullptr) return false;
+  Step step;
+  memset(&step.desc, 0, sizeof(step.desc));
+  step.kind = StepKind::Conv;
+  step.desc.conv = desc;
+  const ConvKernel* fused = static_cast<const ConvKernel*>(select_kernel(*plan_.kernels, step));
+  step.desc.conv.pre = PreKind::kNone;
+  step.desc.conv.input_pixel_stride = desc.input_channels;
+  return static_cast<const ConvKernel*>(select_kernel(*plan_.kernels, step)) < fused;  // both in the registry's order
+}
+
+bool Lowering::emit_conv_after_pass(const OpRecord& op, ConvDesc desc, const ConvWeights& weights, Operand in, Operand residual, Operand out) {
+  const int64_t pixels = int64_t{desc.batch} * desc.input_height * desc.input_width;
+  const Operand activated = {temporary(pixels * desc.input_channels, plan_.values[in.value].batched), 0};
+  Step step = make_step(StepKind::Channelwise, op, activated);
+  step.desc.channelwise = {ChannelwiseKind::kAffineRelu, pixels, desc.input_channels, desc.input_pixel_stride, desc.input_channels};
+  step.cost = pixels * desc.input_channels;
+  const float* constants[2] = {weights.pre_scale, weights.pre_shift};
+  for (int i = 0; i < 2; ++i) {
+    const uint64_t bytes = uint64_t(desc.input_channels) * sizeof(float);
+    float* copy = static_cast<float*>(plan_.allocate(bytes, status_));
+    if (copy == nullptr) return false;
+    memcpy(copy, constants[i], bytes);
+    step.constants[i] = copy;
+  }
+  add_input(step, in);
+  if (!emit(step)) return false;
+  desc.pre = PreKind::kNone;
+  desc.input_pixel_stride = desc.input_channels;
+  return emit_conv(op, desc, weights, activated, residual, out);
+}
+
 bool Lowering::emit_conv(const OpRecord& op, const ConvDesc& desc, const ConvWeights& weights, Operand in, Operand residual, Operand out, bool transposed) {
+  if (!transposed && wants_pass_before(desc)) return emit_conv_after_pass(op, desc, weights, in, residual, out);
   Step step = make_step(transposed ? StepKind::ConvTranspose : StepKind::Conv, op, out);
   step.desc.conv = desc;
   step.counts_macs = true;

@@ -168,7 +168,7 @@ void test_binaries(Report& report, const dgc::KernelList<dgc::BinaryKernel>& ker
 
 void test_channelwise(Report& report, const dgc::KernelList<dgc::ChannelwiseKernel>& kernels) {
   for (int32_t k = 0; k < kernels.count; k++) {
-    for (auto kind : {dgc::ChannelwiseKind::kAffine, dgc::ChannelwiseKind::kPrelu}) {
+    for (auto kind : {dgc::ChannelwiseKind::kAffine, dgc::ChannelwiseKind::kAffineRelu, dgc::ChannelwiseKind::kPrelu}) {
       for (int64_t channels : {1, 3, 16, 50}) {
         const dgc::ChannelwiseDesc d = {kind, 700, channels, channels, channels + 3};
         Buffer input((size_t)(700 * channels)), first((size_t)channels), second((size_t)channels, 1);
@@ -182,8 +182,10 @@ void test_channelwise(Report& report, const dgc::KernelList<dgc::ChannelwiseKern
         for (size_t i = 0; i < input.size(); i++) {
           const size_t row = i / (size_t)channels, c = i % (size_t)channels;
           const float x = input[i];
-          const float expected =
-              kind == dgc::ChannelwiseKind::kAffine ? x * first[c] + second[c] : x < 0 ? x * first[c] : x;
+          const float affine = x * first[c] + second[c], prelu = x < 0 ? x * first[c] : x;
+          const float expected = kind == dgc::ChannelwiseKind::kAffine       ? affine
+                                 : kind == dgc::ChannelwiseKind::kAffineRelu ? std::max(affine, 0.0f)
+                                                                             : prelu;
           ok = ok && output[row * (size_t)(channels + 3) + c] == expected;
         }
         report.check(ok, std::string(kernels.items[k].name) + " channels " + std::to_string(channels));
