@@ -40,15 +40,15 @@ struct ChannelwiseRows {
 
   static void run(const ChannelwiseDesc& d, const ChannelwiseArgs& args, int64_t begin, int64_t end, void*) {
     switch (d.kind) {
-      case ChannelwiseKind::kAffine: return run<ChannelwiseKind::kAffine>(d, args, begin, end);
-      case ChannelwiseKind::kAffineRelu: return run<ChannelwiseKind::kAffineRelu>(d, args, begin, end);
-      case ChannelwiseKind::kPrelu: return run<ChannelwiseKind::kPrelu>(d, args, begin, end);
+      case ChannelwiseKind::kAffine: return run_rows<ChannelwiseKind::kAffine>(d, args, begin, end);
+      case ChannelwiseKind::kAffineRelu: return run_rows<ChannelwiseKind::kAffineRelu>(d, args, begin, end);
+      case ChannelwiseKind::kPrelu: return run_rows<ChannelwiseKind::kPrelu>(d, args, begin, end);
     }
   }
 
  private:
   template <ChannelwiseKind kKind>
-  static void run(const ChannelwiseDesc& d, const ChannelwiseArgs& args, int64_t begin, int64_t end) {
+  static void run_rows(const ChannelwiseDesc& d, const ChannelwiseArgs& args, int64_t begin, int64_t end) {
     constexpr bool kHasSecond = kKind != ChannelwiseKind::kPrelu;
     const int64_t last = row_limit(d.rows, d.channels, end);
     for (int64_t row = row_limit(d.rows, d.channels, begin); row < last; row++) {
