@@ -4,6 +4,7 @@
 #pragma once
 
 #include "conv_reference.h"
+#include "gather.h"
 #include "gemm_tile.h"
 
 namespace dgc {
@@ -57,7 +58,7 @@ inline void stage_pixel(const ConvDesc& d, const float* input, const float* pre,
       }
       const float* from = row + ix * d.input_pixel_stride;
       if (index) {
-        for (int32_t i = 0; i < inputs; i++) to[i] = from[index[i]];
+        gather_floats(to, from, d.input_channels, index, inputs);
       } else {
         copy_floats(to, from + (int64_t)g * inputs, inputs);
       }

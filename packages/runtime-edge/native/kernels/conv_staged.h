@@ -4,6 +4,7 @@
 #pragma once
 
 #include "conv_window.h"
+#include "gather.h"
 
 namespace dgc {
 namespace {
@@ -18,12 +19,13 @@ struct ConvStaged {
 #endif
   // Outputs of a group up to which gathering lanes beats a matrix product that leaves lanes empty.
   static constexpr int32_t kMostOutputs = kLanes == 16 ? 8 : 7;
+  static constexpr int32_t kMostInputs = 16;
   static constexpr int32_t kStripRows = 8;
 
   // Larger groups fill the lanes of the dense kernel, and a gathered input has to serve more than one tap.
   static bool supports(const ConvDesc& d) {
     const bool reused = d.kernel_height * d.kernel_width > 1 || d.group_inputs == 1;
-    return reused && d.output_channels / d.groups <= kMostOutputs && d.group_inputs <= 16 && strip_floats(d) <= 262144;
+    return reused && d.output_channels / d.groups <= kMostOutputs && d.group_inputs <= kMostInputs && strip_floats(d) <= 262144;
   }
 
   static uint64_t packed_bytes(const ConvDesc& d) {
@@ -98,11 +100,31 @@ struct ConvStaged {
     return d.input_index ? d.input_index[at] : at;
   }
 
+  // Where the staged inputs of a block lie among a pixel's: [j][lane], from the first one on.
+  struct Lanes {
+    int32_t first, span;
+    int32_t index[kMostInputs * kLanes];
+  };
+
+  static Lanes lanes_of(const ConvDesc& d, int32_t block) {
+    Lanes lanes;
+    const int32_t count = d.group_inputs * kLanes;
+    int32_t last = 0;
+    lanes.first = d.input_channels;
+    for (int32_t i = 0; i < count; i++) {
+      const int32_t at = input_of(d, block * kLanes + i % kLanes, i / kLanes);
+      lanes.index[i] = at;
+      if (at < lanes.first) lanes.first = at;
+      if (at > last) last = at;
+    }
+    for (int32_t i = 0; i < count; i++) lanes.index[i] -= lanes.first;
+    lanes.span = last - lanes.first + 1;
+    return lanes;
+  }
+
   static void stage(const ConvDesc& d, const ConvArgs& args, int64_t image, int32_t block, int32_t row_begin,
                     int32_t row_end, float* to) {
-    // Whether the lanes read neighbours in memory: depthwise.
-    const bool neighbours = d.group_inputs == 1 && d.output_channels == d.groups && !d.input_index &&
-                            (block + 1) * kLanes <= d.output_channels;
+    const Lanes lanes = lanes_of(d, block);
     const float* pre = (const float*)args.packed + blocks(d) * (block_taps(d) + kLanes);
     const int64_t inputs = (int64_t)d.group_inputs * kLanes;
     const float* scale = pre + block * inputs;
@@ -117,32 +139,12 @@ struct ConvStaged {
           continue;
         }
         const float* from = args.input + ((image * d.input_height + y) * d.input_width + x) * d.input_pixel_stride;
-        if (neighbours) store(to, load(from + block * kLanes));
-        else gather(d, from, block, to);
+        gather_floats(to, from + lanes.first, lanes.span, lanes.index, inputs);
         if (d.pre == PreKind::kNone) continue;
         for (int64_t i = 0; i < inputs; i += kLanes) {
           const V v = multiply_add(load(to + i), load(scale + i), load(shift + i));
           store(to + i, at_least(v, splat(0.0f)));
         }
-      }
-    }
-  }
-
-  static void gather(const ConvDesc& d, const float* from, int32_t block, float* to) {
-    const int32_t group_outputs = d.output_channels / d.groups;
-    const int32_t last = d.output_channels - 1;
-    int32_t group = block * kLanes / group_outputs;
-    int32_t left = group_outputs - block * kLanes % group_outputs;
-    for (int32_t lane = 0; lane < kLanes; lane++) {
-      const int64_t first = (int64_t)group * d.group_inputs;
-      if (d.input_index) {
-        for (int32_t j = 0; j < d.group_inputs; j++) to[j * kLanes + lane] = from[d.input_index[first + j]];
-      } else {
-        for (int32_t j = 0; j < d.group_inputs; j++) to[j * kLanes + lane] = from[first + j];
-      }
-      if (--left == 0 && block * kLanes + lane < last) {
-        left = group_outputs;
-        group++;
       }
     }
   }

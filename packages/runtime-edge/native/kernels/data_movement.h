@@ -126,7 +126,7 @@ struct Take {
       const float* from = args.input + o * d.axis_size * d.inner;
       float* to = args.output + o * row;
       if (d.inner == 1) {
-        for (int64_t i = 0; i < d.index_count; i++) to[i] = from[d.indices[i]];
+        gather_floats(to, from, d.axis_size, d.indices, d.index_count);
         continue;
       }
       for (int64_t i = 0; i < d.index_count; i++) {

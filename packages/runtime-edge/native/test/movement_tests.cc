@@ -164,16 +164,21 @@ void test_pad_and_take(Report& report, const dgc::KernelTable& table) {
   }
   for (int32_t k = 0; k < table.take.count; k++) {
     for (int64_t inner : {1, 3, 16}) {
-      const int32_t indices[] = {3, 0, 0, 6, 2};
-      const dgc::TakeDesc d = {4, 7, inner, 5, indices};
-      Buffer input((size_t)(28 * inner)), output((size_t)(20 * inner));
-      count_up(input);
-      bool ok = run_unary(table.take.items[k], d, input, output);
-      for (int64_t n = 0; n < 20 * inner; n++) {
-        const int64_t outer = n / (5 * inner), index = n / inner % 5;
-        ok = ok && output[(size_t)n] == input[(size_t)((outer * 7 + indices[index]) * inner + n % inner)];
+      for (int64_t size : {1, 7, 31, 32, 48, 64, 65, 100, 128, 200}) {  // also whole registers, and more than there are
+        for (int64_t count : {1, 5, 16, 41}) {
+          std::vector<int32_t> indices((size_t)count);
+          for (int64_t i = 0; i < count; i++) indices[(size_t)i] = (int32_t)((i * 23 + size - 1) % size);
+          const dgc::TakeDesc d = {4, size, inner, count, indices.data()};
+          Buffer input((size_t)(4 * size * inner)), output((size_t)(4 * count * inner));
+          count_up(input);
+          bool ok = run_unary(table.take.items[k], d, input, output);
+          for (int64_t n = 0; n < 4 * count * inner; n++) {
+            const int64_t outer = n / (count * inner), index = n / inner % count;
+            ok = ok && output[(size_t)n] == input[(size_t)((outer * size + indices[(size_t)index]) * inner + n % inner)];
+          }
+          report.check(ok, std::string(table.take.items[k].name) + " inner " + std::to_string(inner) + " of " + std::to_string(size));
+        }
       }
-      report.check(ok, std::string(table.take.items[k].name) + " inner " + std::to_string(inner));
     }
   }
 }
