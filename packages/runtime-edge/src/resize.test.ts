@@ -89,7 +89,7 @@ for (const [title, cases] of [
     test(`the nearest pixel is that of exact arithmetic ${title} on ${JSON.stringify(options)}`, async (t) => {
       for (const one of cases) {
         const session = await EdgeSession.load(encodeEdge(modelOf(one)), options);
-        t.deepEqual((await session.run(feedsOf(one)))['y'], expected(one), JSON.stringify(one));
+        t.deepEqual(session.run(feedsOf(one))['y'], expected(one), JSON.stringify(one));
         session.dispose();
       }
     });

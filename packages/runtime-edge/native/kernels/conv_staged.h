@@ -103,6 +103,7 @@ struct ConvStaged {
   // Where the staged inputs of a block lie among a pixel's: [j][lane], from the first one on.
   struct Lanes {
     int32_t first, span;
+    bool in_order;  // as in memory: depthwise
     int32_t index[kMostInputs * kLanes];
   };
 
@@ -117,7 +118,11 @@ struct ConvStaged {
       if (at < lanes.first) lanes.first = at;
       if (at > last) last = at;
     }
-    for (int32_t i = 0; i < count; i++) lanes.index[i] -= lanes.first;
+    lanes.in_order = true;
+    for (int32_t i = 0; i < count; i++) {
+      lanes.index[i] -= lanes.first;
+      lanes.in_order = lanes.in_order && lanes.index[i] == i;
+    }
     lanes.span = last - lanes.first + 1;
     return lanes;
   }
@@ -139,7 +144,8 @@ struct ConvStaged {
           continue;
         }
         const float* from = args.input + ((image * d.input_height + y) * d.input_width + x) * d.input_pixel_stride;
-        gather_floats(to, from + lanes.first, lanes.span, lanes.index, inputs);
+        if (lanes.in_order) copy_floats(to, from + lanes.first, inputs);
+        else gather_floats(to, from + lanes.first, lanes.span, lanes.index, inputs);
         if (d.pre == PreKind::kNone) continue;
         for (int64_t i = 0; i < inputs; i += kLanes) {
           const V v = multiply_add(load(to + i), load(scale + i), load(shift + i));

@@ -73,9 +73,15 @@ bool Lowering::operator()(const OpRecord& op, const MatmulOp&) {
   return true;
 }
 
-bool Lowering::operator()(const OpRecord& op, const AffineOp& f) { return channelwise(op, ChannelwiseKind::kAffine, f.channels, f.scale, f.shift); }
+bool Lowering::operator()(const OpRecord& op, const AffineOp& f) {
+  const ChannelwiseDesc desc = {ChannelwiseKind::kAffine, output(op).elements() / f.channels, f.channels, f.channels, f.channels};
+  return channelwise(op, desc, value(op, 0), {int32_t(op.output), 0}, data(f.scale), data(f.shift));
+}
 
-bool Lowering::operator()(const OpRecord& op, const PreluOp& f) { return channelwise(op, ChannelwiseKind::kPrelu, f.channels, f.slope, kNoTensor); }
+bool Lowering::operator()(const OpRecord& op, const PreluOp& f) {
+  const ChannelwiseDesc desc = {ChannelwiseKind::kPrelu, output(op).elements() / f.channels, f.channels, f.channels, f.channels};
+  return channelwise(op, desc, value(op, 0), {int32_t(op.output), 0}, data(f.slope), nullptr);
+}
 
 bool Lowering::operator()(const OpRecord& op, const ActivateOp& f) {
   const int64_t elements = output(op).elements();
@@ -172,19 +178,21 @@ int32_t Lowering::temporary(int64_t floats, bool batched) {
   return int32_t(plan_.values.size() - 1);
 }
 
-bool Lowering::channelwise(const OpRecord& op, ChannelwiseKind kind, uint32_t channels, uint32_t first, uint32_t second) {
-  Step step = make_step(StepKind::Channelwise, op, {int32_t(op.output), 0});
-  step.desc.channelwise = {kind, output(op).elements() / channels, channels, channels, channels};
+bool Lowering::channelwise(const OpRecord& op, const ChannelwiseDesc& desc, Operand in, Operand out, const float* first, const float* second) {
+  Step step = make_step(StepKind::Channelwise, op, out);
+  step.desc.channelwise = desc;
+  step.cost = desc.rows * desc.channels;
   step.in_place = 1;
-  const uint32_t tensors[2] = {first, second};
+  const float* constants[2] = {first, second};
   for (int i = 0; i < 2; ++i) {
-    if (tensors[i] == kNoTensor) continue;
-    float* copy = static_cast<float*>(plan_.allocate(channels * sizeof(float), status_));
+    if (constants[i] == nullptr) continue;
+    const uint64_t bytes = uint64_t(desc.channels) * sizeof(float);
+    float* copy = static_cast<float*>(plan_.allocate(bytes, status_));
     if (copy == nullptr) return false;
-    memcpy(copy, data(tensors[i]), channels * sizeof(float));
+    memcpy(copy, constants[i], bytes);
     step.constants[i] = copy;
   }
-  add_input(step, value(op, 0));
+  add_input(step, in);
   return emit(step);
 }
 

@@ -88,7 +88,7 @@ class Lowering {
   bool emit_copy(const OpRecord& op, const CopyDesc& desc, Operand in, Operand out);
   // `outer` runs of `run` floats from one pitch to another.
   bool copy(const OpRecord& op, Operand in, Operand out, int64_t outer, int64_t run, int64_t in_pitch, int64_t out_pitch);
-  bool channelwise(const OpRecord& op, ChannelwiseKind kind, uint32_t channels, uint32_t first, uint32_t second);
+  bool channelwise(const OpRecord& op, const ChannelwiseDesc& desc, Operand in, Operand out, const float* first, const float* second);
   bool pool(const OpRecord& op, PoolKind kind, const WindowFields& w, bool count_padding);
   // Strides of both operands over `out` (the last `inner` dimensions of a and b are walked by the kernel), with neighbouring
   // dimensions joined where both allow it. Dimension 0 stays outermost, so that a batch multiplies it.

@@ -76,19 +76,8 @@ bool Lowering::wants_pass_before(const ConvDesc& desc) const {
 bool Lowering::emit_conv_after_pass(const OpRecord& op, ConvDesc desc, const ConvWeights& weights, Operand in, Operand residual, Operand out) {
   const int64_t pixels = int64_t{desc.batch} * desc.input_height * desc.input_width;
   const Operand activated = {temporary(pixels * desc.input_channels, plan_.values[in.value].batched), 0};
-  Step step = make_step(StepKind::Channelwise, op, activated);
-  step.desc.channelwise = {ChannelwiseKind::kAffineRelu, pixels, desc.input_channels, desc.input_pixel_stride, desc.input_channels};
-  step.cost = pixels * desc.input_channels;
-  const float* constants[2] = {weights.pre_scale, weights.pre_shift};
-  for (int i = 0; i < 2; ++i) {
-    const uint64_t bytes = uint64_t(desc.input_channels) * sizeof(float);
-    float* copy = static_cast<float*>(plan_.allocate(bytes, status_));
-    if (copy == nullptr) return false;
-    memcpy(copy, constants[i], bytes);
-    step.constants[i] = copy;
-  }
-  add_input(step, in);
-  if (!emit(step)) return false;
+  const ChannelwiseDesc pass = {ChannelwiseKind::kAffineRelu, pixels, desc.input_channels, desc.input_pixel_stride, desc.input_channels};
+  if (!channelwise(op, pass, in, activated, weights.pre_scale, weights.pre_shift)) return false;
   desc.pre = PreKind::kNone;
   desc.input_pixel_stride = desc.input_channels;
   return emit_conv(op, desc, weights, activated, residual, out);

@@ -7,11 +7,8 @@ import { inTurn } from './dgconv.js';
 
 const bin = fileURLToPath(new URL('../../../bin/dgconv.js', import.meta.url));
 
-/**
- * What a broken file may cost. Those of the tests take at most 1.3 s of processor time and 300 MB [measured on Zen 4]; a processor
- * that is slower, or whose caches others use, takes several times as long.
- */
-const limits = { cpuSeconds: 15, residentMegabytes: 500 } as const;
+/** What a broken file may cost: the contract. Those of the tests take at most 1.3 s and 300 MB [measured on Zen 4]. */
+const limits = { cpuSeconds: 5, residentMegabytes: 500 } as const;
 
 /** A process that waits for something takes no processor time, and how long the others let this one wait is not its fault. */
 const patienceMs = 300_000;
